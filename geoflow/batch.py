@@ -1,0 +1,166 @@
+"""Generating many files: names, the manifest, and finishing an interrupted run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from geoflow import __version__
+from geoflow.checkpoint import write_atomically
+from geoflow.geometry.export import write_mesh
+from geoflow.pipelines import ObjectGenerator, Shape
+
+MANIFEST = "manifest.json"
+SAVE_EVERY = 25
+
+
+@dataclass(frozen=True)
+class Order:
+    """What `geoflow generate` was asked for.
+
+    Attributes:
+        n, steps, category, seed, guidance, resolution: see ObjectGenerator.generate.
+        format: obj, glb, stl, ply or 3mf.
+    """
+
+    n: int
+    steps: int
+    category: str
+    seed: int
+    guidance: float
+    resolution: int
+    format: str
+
+
+class Batch:
+    """A folder of generated meshes and its manifest.
+
+    Args:
+        folder: created where missing.
+        order: what to make.
+        generator: makes it.
+        resume: keep the shapes that the manifest lists and whose files exist.
+        overwrite: replace files that are in the way.
+
+    Raises:
+        ValueError: files in the way without `overwrite` or `resume`; a manifest of another order.
+        OSError: the folder cannot be made or written to.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        order: Order,
+        generator: ObjectGenerator,
+        *,
+        resume: bool = False,
+        overwrite: bool = False,
+    ) -> None:
+        self.folder, self.order, self.generator = folder, order, generator
+        folder.mkdir(parents=True, exist_ok=True)
+        self.shapes: dict[int, dict[str, Any]] = {}
+        if resume and (folder / MANIFEST).exists():
+            self._read_manifest()
+        elif not overwrite and not resume:
+            self._refuse_existing()
+        self.replace = overwrite or resume
+        self.kept = len(self.shapes)
+        self.save()
+
+    def head(self) -> dict[str, Any]:
+        """Everything that determines the shapes."""
+        return {
+            "geoflow": __version__,
+            "checkpoint": self.generator.digest,
+            "device": self.generator.device.type,
+            **asdict(self.order),
+        }
+
+    def missing(self) -> list[int]:
+        """Indices still to be made."""
+        return [i for i in range(self.order.n) if i not in self.shapes]
+
+    def run(self) -> Iterator[dict[str, Any]]:
+        """Makes and writes what is missing; yields each shape's manifest entry."""
+        o = self.order
+        stream = self.generator.stream(
+            self.missing(),
+            steps=o.steps,
+            category=o.category,
+            seed=o.seed,
+            guidance=o.guidance,
+            resolution=o.resolution,
+        )
+        try:
+            for count, shape in enumerate(stream, 1):
+                self.shapes[shape.index] = entry = self._write(shape)
+                if count % SAVE_EVERY == 0:
+                    self.save()
+                yield entry
+        finally:
+            self.save()
+
+    def save(self) -> None:
+        """Writes the manifest, atomically."""
+        shapes = [self.shapes[i] for i in sorted(self.shapes)]
+        text = json.dumps(self.head() | {"shapes": shapes}, indent=1)
+        write_atomically(self.folder / MANIFEST, text.encode() + b"\n")
+
+    def _name(self, index: int) -> str:
+        category = self.generator.category_of(index, self.order.category)
+        return f"{category}_{index:05d}.{self.order.format}"
+
+    def _write(self, shape: Shape) -> dict[str, Any]:
+        name, mesh = self._name(shape.index), shape.mesh
+        path = self.folder / name
+        write_mesh(path, mesh.vertices, mesh.faces, mesh.normals, overwrite=self.replace)
+        return {
+            "index": shape.index,
+            "file": name,
+            "category": shape.category,
+            "vertices": len(mesh.vertices),
+            "faces": len(mesh.faces),
+            "watertight": mesh.watertight,
+            "volume": round(mesh.volume, 9),
+            "fragments_removed": mesh.fragments_removed,
+            "seconds": round(shape.seconds, 4),
+        }
+
+    def _refuse_existing(self) -> None:
+        there = [MANIFEST, *(self._name(i) for i in range(self.order.n))]
+        there = [name for name in there if (self.folder / name).exists()]
+        if there:
+            raise ValueError(
+                f"{self.folder} holds {there[0]}"
+                + (f" and {len(there) - 1} more of the files to write" if there[1:] else "")
+                + "; use --resume to finish that run, --overwrite to replace it, or another --out"
+            )
+
+    def _read_manifest(self) -> None:
+        path = self.folder / MANIFEST
+        try:
+            old = json.loads(path.read_text(encoding="utf-8"))
+            entries = {int(s["index"]): s for s in old["shapes"]}
+            files = {i: self.folder / Path(s["file"]).name for i, s in entries.items()}
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is not a manifest ({error}); use --overwrite") from None
+        want = {k: v for k, v in self.head().items() if k != "n"}
+        differing = [k for k, v in want.items() if old.get(k) != v]
+        if differing:
+            listed = ", ".join(f"{k} {old.get(k)} there, {want[k]} now" for k in differing)
+            raise ValueError(f"--resume needs the command of {path}; it differs: {listed}")
+        self.shapes = {i: s for i, s in entries.items() if i < self.order.n and files[i].is_file()}
+
+
+def summary(batch: Batch, seconds: float) -> str:
+    """One line: how many shapes, where, how long, how clean."""
+    made = list(batch.shapes.values())
+    closed = sum(s["watertight"] for s in made)
+    return (
+        f"{len(made)} of {batch.order.n} shapes in {batch.folder} "
+        f"({len({s['category'] for s in made})} categories, {closed} watertight, "
+        f"{sum(s['fragments_removed'] for s in made)} fragments removed, {seconds:.1f} s)"
+    )

@@ -1,0 +1,174 @@
+"""Checkpoints: safetensors shards and a config.json in one folder; never pickle.
+
+config.json holds what is needed to use the weights (network, transport, data statistics) and a
+sha256 of every shard, so that a truncated or foreign file is refused with one line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+FORMAT, VERSION = "geoflow-checkpoint", 1
+SHARD_BYTES = 15_500_000
+DTYPES = ("float32", "float16", "int8")
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Writes to a temporary file in the same folder, then os.replace."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def quantise(weights: dict[str, Tensor], dtype: str) -> dict[str, Tensor]:
+    """Stores matrices as float16, or as int8 with one scale per output channel.
+
+    Args:
+        weights: name -> float tensor.
+        dtype: "float32", "float16" or "int8"; vectors stay float32 under "int8".
+
+    Returns:
+        name -> stored tensor; int8 matrices have a companion `name.scale` (rows,).
+
+    Raises:
+        ValueError: unknown dtype.
+    """
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}")
+    stored: dict[str, Tensor] = {}
+    for name, value in weights.items():
+        value = value.detach().cpu().float().contiguous()
+        if dtype == "float16":
+            stored[name] = value.half()
+        elif dtype == "int8" and value.dim() >= 2:
+            rows = value.flatten(1)
+            scale = rows.abs().amax(1).clamp(min=1e-12) / 127
+            stored[name] = (rows / scale[:, None]).round().to(torch.int8).view(value.shape)
+            stored[f"{name}.scale"] = scale
+        else:
+            stored[name] = value
+    return stored
+
+
+def dequantise(stored: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The inverse of `quantise`, to float32."""
+    weights = {}
+    for name, value in stored.items():
+        if value.dtype == torch.int8:
+            scale = stored[f"{name}.scale"].view((-1,) + (1,) * (value.dim() - 1))
+            weights[name] = value.float() * scale
+        elif not name.endswith(".scale"):
+            weights[name] = value.float()
+    return weights
+
+
+def save_checkpoint(
+    folder: Path, config: dict[str, Any], weights: dict[str, Tensor], dtype: str = "float16"
+) -> None:
+    """Writes shards of at most 16 MB, then config.json last.
+
+    Args:
+        folder: created where missing.
+        config: JSON-serialisable; "format", "version" and "weights" are added here.
+        weights: name -> tensor.
+        dtype: see `quantise`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    shards: list[dict[str, Tensor]] = [{}]
+    room = SHARD_BYTES
+    for name, value in quantise(weights, dtype).items():
+        size = value.numel() * value.element_size()
+        if size > room and shards[-1]:
+            shards.append({})
+            room = SHARD_BYTES
+        shards[-1][name] = value
+        room -= size
+    files = {}
+    for k, shard in enumerate(shards, 1):
+        name = f"model-{k:05d}-of-{len(shards):05d}.safetensors"
+        temporary = folder / f".{name}.{os.getpid()}.tmp"
+        save_file(shard, temporary)
+        files[name] = _sha256(temporary)
+        os.replace(temporary, folder / name)
+    head = {"format": FORMAT, "version": VERSION}
+    full = head | config | {"weights": {"dtype": dtype, "files": files}}
+    write_atomically(folder / "config.json", json.dumps(full, indent=2).encode() + b"\n")
+    for stale in set(folder.glob("model-*.safetensors")) - {folder / name for name in files}:
+        stale.unlink()
+
+
+def load_checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor], str]:
+    """Reads and checks a checkpoint.
+
+    Args:
+        folder: holds config.json and its shards.
+
+    Returns:
+        config, name -> float32 tensor, and a hash of all weights (hex).
+
+    Raises:
+        ValueError: one line: missing, truncated, altered, of another version, or holds NaN.
+    """
+    config = _read_config(folder)
+    files: dict[str, str] = config["weights"]["files"]
+    stored: dict[str, Tensor] = {}
+    for name, digest in files.items():
+        path = folder / Path(name).name
+        if not path.is_file():
+            raise ValueError(f"checkpoint shard {path} is missing; copy the whole folder again")
+        if _sha256(path) != digest:
+            raise ValueError(
+                f"checkpoint shard {path} is truncated or altered (sha256 differs from "
+                "config.json); copy it again"
+            )
+        try:
+            stored |= load_file(path)
+        except SafetensorError as error:
+            raise ValueError(f"checkpoint shard {path} is not safetensors: {error}") from None
+    weights = dequantise(stored)
+    for name, value in weights.items():
+        if not torch.isfinite(value).all():
+            raise ValueError(
+                f"checkpoint {folder} holds NaN or infinity in {name}; use another checkpoint"
+            )
+    return config, weights, hashlib.sha256("".join(files.values()).encode()).hexdigest()
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    if not path.is_file():
+        raise ValueError(f"a checkpoint is a folder with config.json; {folder} has none")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not JSON: {error}") from None
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        raise ValueError(f'{path} must say "format": "{FORMAT}"; it is not a geoflow checkpoint')
+    if config.get("version") != VERSION:
+        raise ValueError(
+            f"checkpoint {folder} has version {config.get('version')}; this geoflow reads version "
+            f"{VERSION}; install the geoflow that wrote it"
+        )
+    if not isinstance(config.get("weights", {}).get("files"), dict):
+        raise ValueError(f"{path} lists no weight files; copy the checkpoint again")
+    return config
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

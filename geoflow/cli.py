@@ -1,0 +1,287 @@
+"""The command line: `geoflow generate | render | train | recipes | info`."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import importlib.util
+import sys
+import time
+from collections.abc import Callable
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="geoflow",
+    help="3D shapes in one or a few network calls.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+MeshFormat = Enum("MeshFormat", {f: f for f in ("obj", "glb", "stl", "ply", "3mf")}, type=str)
+Device = Enum("Device", {d: d for d in ("auto", "cpu", "cuda")}, type=str)
+Resolution = Enum("Resolution", {str(r): str(r) for r in (64, 128, 256)}, type=str)
+
+
+class UsageError(ValueError):
+    """The command was wrong (exit code 2), not the world (exit code 1)."""
+
+
+def _one_line(command: Callable[..., None]) -> Callable[..., None]:
+    """Turns expected errors into one line on stderr and an exit code."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+        except UsageError as error:
+            _fail(str(error), 2)
+        except ModuleNotFoundError as error:
+            _fail(f"this command needs the package {error.name}; pip install {error.name}", 1)
+        except (ValueError, OSError) as error:
+            _fail(str(error), 1)
+
+    return run
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"geoflow: {' '.join(message.split())}", file=sys.stderr)
+    raise typer.Exit(code) from None
+
+
+def _usage(check: Callable[..., Any], *args: Any) -> Any:
+    """Runs a check whose ValueError is the caller's mistake."""
+    try:
+        return check(*args)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def _at_least(name: str, value: float | None, least: float) -> None:
+    if value is not None and not value >= least:
+        raise UsageError(f"{name} must be at least {least}; got {value}")
+
+
+@app.command()
+@_one_line
+def generate(
+    n: Annotated[int, typer.Option("--n", "-n", help="How many shapes.")] = 1,
+    steps: Annotated[int, typer.Option(help="Network calls for each shape.")] = 2,
+    category: Annotated[
+        str, typer.Option(help="A category (geoflow info lists them), or all in turn.")
+    ] = "all",
+    seed: Annotated[int, typer.Option(help="Shape i depends on (seed, i) alone.")] = 0,
+    guidance: Annotated[
+        float, typer.Option(help="Above 1 exaggerates the category, at twice the cost.")
+    ] = 1.0,
+    resolution: Annotated[Resolution, typer.Option(help="Cells a side.")] = Resolution["128"],
+    format: Annotated[MeshFormat, typer.Option(help="File format.")] = MeshFormat["obj"],
+    out: Annotated[Path, typer.Option(help="Folder for the meshes.")] = Path("outputs"),
+    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device["auto"],
+    checkpoint: Annotated[
+        str, typer.Option(help="A bundled name, or a folder with config.json.")
+    ] = "objects",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Finish an interrupted run.")] = False,
+) -> None:
+    """Generate closed meshes: DIR/<category>_<index>.<format> and DIR/manifest.json."""
+    begin = time.monotonic()
+    _at_least("--n", n, 1)
+    _at_least("--steps", steps, 1)
+    _at_least("--seed", seed, 0)
+    _at_least("--guidance", guidance, 0)
+    if overwrite and resume:
+        raise UsageError("--overwrite and --resume exclude each other; give one")
+    from geoflow.batch import Batch, Order, summary
+    from geoflow.pipelines import load_generator, pick_device
+
+    _usage(pick_device, device.value)
+    generator = load_generator(checkpoint, device.value)
+    _usage(generator.category_of, 0, category)
+    order = Order(n, steps, category, seed, guidance, int(resolution.value), format.value)
+    batch = Batch(out, order, generator, resume=resume, overwrite=overwrite)
+    try:
+        with _progress("generating", n, batch.kept) as advance:
+            for entry in batch.run():
+                advance(entry["file"])
+    except KeyboardInterrupt:
+        have = len(batch.shapes)
+        print(f"interrupted: {have} of {n} shapes; finish with --resume", file=sys.stderr)
+        raise
+    print(summary(batch, time.monotonic() - begin))
+
+
+class _progress:  # noqa: N801 - used like a function
+    """A rich progress bar on stderr; `with _progress(...) as advance: advance(label)`."""
+
+    def __init__(self, title: str, total: int, completed: int = 0) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[label]}"),
+            console=Console(stderr=True),
+        )
+        self.task = self.bar.add_task(title, total=total, completed=completed, label="")
+
+    def __enter__(self) -> Callable[[str], None]:
+        self.bar.start()
+        return lambda label="": self.bar.update(self.task, advance=1, label=label)
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
+
+
+@app.command()
+@_one_line
+def render(
+    folder: Annotated[Path, typer.Argument(help="Folder of meshes, such as outputs.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="PNG to write.")] = Path("sheet.png"),
+    columns: Annotated[int | None, typer.Option(help="Meshes in a row.")] = None,
+    limit: Annotated[int, typer.Option(help="Draw at most so many meshes.")] = 100,
+) -> None:
+    """Draw a contact sheet of a folder of meshes."""
+    _at_least("--columns", columns, 1)
+    _at_least("--limit", limit, 1)
+    if out.suffix.lower() != ".png":
+        raise UsageError(f"--out must end in .png; got {out}")
+    if not folder.is_dir():
+        raise UsageError(f"DIR must be a folder of meshes; {folder} is not one")
+    endings = {f".{f.value}" for f in MeshFormat}
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in endings)
+    if not paths:
+        raise ValueError(f"{folder} holds no .obj, .glb, .stl, .ply or .3mf; generate some first")
+    paths = paths[:limit]
+    from geoflow.render import render_sheet
+
+    with _progress("drawing", len(paths)) as advance:
+        render_sheet(paths, out, columns=columns, progress=lambda done, total: advance(""))
+    print(f"{len(paths)} meshes in {out}")
+
+
+@app.command()
+@_one_line
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe; geoflow recipes lists them.")],
+    data: Annotated[Path, typer.Option(help="Folder that data_prep/objects.py wrote.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
+    init: Annotated[Path | None, typer.Option(help="Start from this checkpoint.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Length of the whole run.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Samples a step, all processes.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the whole run.")] = 0,
+    device: Annotated[Device, typer.Option(help="Where to train.")] = Device["auto"],
+    compile: Annotated[bool, typer.Option(help="Compile the network (GPU).")] = True,
+    tensorboard: Annotated[bool, typer.Option(help="Also log to TensorBoard.")] = False,
+    save_minutes: Annotated[float, typer.Option(help="Between saved states.")] = 2.0,
+    sample_minutes: Annotated[float, typer.Option(help="Between drawn samples.")] = 4.0,
+) -> None:
+    """Train a recipe; on many GPUs: accelerate launch -m geoflow train RECIPE ..."""
+    _at_least("--minutes", minutes, 0)
+    _at_least("--steps", steps, 1)
+    _at_least("--batch", batch, 1)
+    import dataclasses
+
+    from geoflow.recipes import get_recipe
+
+    chosen = _usage(get_recipe, recipe)
+    changes = {k: v for k, v in (("steps", steps), ("batch", batch)) if v is not None}
+    chosen = dataclasses.replace(chosen, **changes)
+    if (out / "state.safetensors").exists() and not resume:
+        raise ValueError(f"{out} holds a run; continue it with --resume or use another --out")
+    from geoflow.checkpoint import load_checkpoint
+    from geoflow.data.grids import GridSource
+    from geoflow.pipelines import pick_device
+    from geoflow.training import RunOptions, Trainer, draw_samples, run_training, start_processes
+
+    picked = _usage(pick_device, device.value)
+    accelerator = start_processes(picked)
+    source = GridSource.open(data, accelerator.device)
+    trainer = Trainer(chosen, source, seed, accelerator)
+    if resume and (out / "state.safetensors").exists():
+        trainer.resume(out)
+    elif init is not None:
+        trainer.warm_start(load_checkpoint(init)[1])
+    options = RunOptions(
+        minutes=minutes,
+        save_minutes=save_minutes,
+        sample_minutes=sample_minutes,
+        compile=compile and picked.type == "cuda",
+        tensorboard=tensorboard,
+    )
+    line = run_training(trainer, out, options, draw_samples)
+    if trainer.main:
+        print(line)
+
+
+@app.command()
+@_one_line
+def recipes() -> None:
+    """List the training recipes with their cost and score."""
+    from geoflow.recipes import RECIPES
+
+    for make in RECIPES.values():
+        r = make()
+        print(f"{r.name}\n    {r.summary}")
+        print(f"    {r.network}, {r.transport}, {r.steps} steps of {r.batch}")
+        for word, text in (("cost", r.cost), ("score", r.score)):
+            if text:
+                print(f"    {word}: {text}")
+
+
+@app.command()
+@_one_line
+def info() -> None:
+    """Show versions, the device, optional parts and the bundled checkpoint."""
+    import platform
+
+    import torch
+
+    from geoflow import __version__
+    from geoflow.pipelines import load_generator
+
+    print(f"geoflow {__version__}, Python {platform.python_version()}, {platform.platform()}")
+    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "no GPU"
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {gpu}")
+    for name, use in (
+        ("open3d", "faster surfaces, decimation"),
+        ("pyvista", "geoflow render"),
+        ("pytorch3d", "faster metrics"),
+        ("torch_cluster", "faster neighbours"),
+        ("igl", "data preparation"),
+        ("gradio", "the app"),
+        ("accelerate", "training"),
+    ):
+        found = importlib.util.find_spec(name) is not None
+        version = "not found"
+        if found:
+            owners = importlib.metadata.packages_distributions().get(name, [name])
+            version = importlib.metadata.version(owners[0])
+        print(f"{name} {version} ({use})")
+    generator = load_generator("objects", "cpu")
+    size = sum(p.numel() for p in generator.net.parameters()) / 1e6
+    print(f"checkpoint objects {generator.digest[:12]}, {size:.1f} M parameters")
+    print(f"categories: {', '.join(generator.categories)}")
+
+
+def main() -> None:
+    """Entry point of the `geoflow` command."""
+    app(prog_name="geoflow")

@@ -1,0 +1,399 @@
+"""The training format: shards of 128 shapes, as signed distance grids and surface points.
+
+A data set is a folder (names in angle brackets vary):
+
+    dataset.json          format, version, resolutions, truncation, points, categories,
+                          shards [{name, count}]
+    <NNNNN>.json          per shape: name, category, scale
+    <NNNNN>.sdf<R>.xz     xz of uint8 (count, R, R, R), see encode_sdf; read as int8
+                          sdf / truncation * 127
+    <NNNNN>.points.npz    points (count, N, 3) int16 in 1/32767 of the cube's half-size,
+                          normals (count, N, 3) int8 / 127
+
+`dataset.json` is written last and names the shards that are complete; anything else in the folder
+is a leftover of an interrupted run. Reading needs numpy and the standard library only. Points may
+be absent (they are not needed to train).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import lzma
+import os
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+FORMAT = "geoflow-shapes"
+VERSION = 1
+SHARD_SIZE = 128
+SPLITS = ("train", "validation", "test", "all")
+_POINT_UNITS, _NORMAL_UNITS = 32767, 127
+_XZ = [{"id": lzma.FILTER_LZMA2, "preset": 6, "lc": 4, "pb": 0}]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One shape to be stored.
+
+    Attributes:
+        name: source name, "<category>/<name>_<seed>"; its last digit decides the split (see
+            `split_of`).
+        category: one of the data set's categories.
+        scale: longest side of the original, in metres.
+        sdf: resolution -> (R, R, R) float32, clamped to +-truncation.
+        points: (N, 3) float in the cube [-1, 1]^3, or None.
+        normals: (N, 3) unit vectors, or None.
+    """
+
+    name: str
+    category: str
+    scale: float
+    sdf: dict[int, np.ndarray]
+    points: np.ndarray | None = None
+    normals: np.ndarray | None = None
+
+
+def split_of(name: str) -> str:
+    """The split of a source name: last digit 3 is validation, 7 is test, the rest is train."""
+    digit = re.search(r"(\d)\D*$", Path(name).stem if "." in name else name)
+    return {"3": "validation", "7": "test"}.get(digit.group(1) if digit else "", "train")
+
+
+# int8 distance (in 1/127 of the truncation) of each stored level -LEVELS..LEVELS: steps of 1/78 at
+# the surface, 1/19 at the end of the band. The noise of finer steps far from the surface would
+# take most of the space.
+LEVELS, _BEND = 36, 3.0
+_LEVEL_SIZE = np.expm1(np.abs(np.arange(-LEVELS, LEVELS + 1)) / LEVELS * np.log1p(_BEND)) / _BEND
+_DISTANCE = np.rint(np.sign(np.arange(-LEVELS, LEVELS + 1)) * _LEVEL_SIZE * 127).astype(np.int8)
+
+
+def encode_sdf(sdf: np.ndarray, truncation: float) -> np.ndarray:
+    """(..., R, R, R) distances to uint8: 73 levels, then differences along the last two axes.
+
+    A third difference would remove little more, and double the variance of the rounding.
+    """
+    distance = np.clip(sdf / truncation, -1, 1)
+    bent = np.sign(distance) * np.log1p(_BEND * np.abs(distance)) / np.log1p(_BEND)
+    levels = np.rint(bent * LEVELS).astype(np.int8).view(np.uint8)
+    for axis in (-2, -1):
+        levels = np.diff(levels, axis=axis, prepend=np.zeros_like(np.take(levels, [0], axis=axis)))
+    return levels
+
+
+def decode_sdf(residuals: np.ndarray) -> np.ndarray:
+    """(..., R, R, R) uint8 residuals to int8 distances in units of truncation / 127."""
+    for axis in (-2, -1):
+        residuals = np.cumsum(residuals, axis=axis, dtype=np.uint8)
+    table = np.zeros(256, np.int8)
+    table[np.arange(-LEVELS, LEVELS + 1)] = _DISTANCE  # level -1 is byte 255
+    return table[residuals]
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Writes a temporary file beside `path`, forces it to disk and moves it into place."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class ShapeWriter:
+    """Appends shapes to a data set, shard by shard; stored shards survive a kill.
+
+    Args:
+        folder: the data set; made if it does not exist, continued if it does.
+        resolutions: of the grids that every shape must have.
+        truncation: of the grids.
+        points: surface points a shape, 0 for none.
+
+    Raises:
+        ValueError: the folder holds a data set with other settings.
+    """
+
+    def __init__(
+        self, folder: str | Path, resolutions: Sequence[int], truncation: float, points: int
+    ):
+        self.folder = Path(folder)
+        self.header = {
+            "format": FORMAT,
+            "version": VERSION,
+            "resolutions": sorted(resolutions),
+            "truncation": truncation,
+            "points": points,
+            "categories": [],
+            "shards": [],
+        }
+        self._waiting: list[Shape] = []
+        self.names: set[str] = set()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if (self.folder / "dataset.json").exists():
+            stored = _read_header(self.folder)
+            for key in ("resolutions", "truncation", "points"):
+                if stored[key] != self.header[key]:
+                    raise ValueError(
+                        f"{self.folder} has {key} {stored[key]}, this run {self.header[key]}; "
+                        "use the same settings or another folder"
+                    )
+            self.header = stored
+            for shard in stored["shards"]:
+                self.names.update(row["name"] for row in _read_rows(self.folder, shard))
+
+    def add(self, shape: Shape) -> bool:
+        """Takes one shape; true when that completed and stored a shard.
+
+        Raises:
+            ValueError: a name already stored, a grid missing or of the wrong size, points missing.
+        """
+        if shape.name in self.names:
+            raise ValueError(f"{shape.name} is already in {self.folder}; names must differ")
+        for resolution in self.header["resolutions"]:
+            found = np.shape(shape.sdf.get(resolution))
+            if found != (resolution,) * 3:
+                raise ValueError(f"{shape.name} must have a grid of {resolution}^3, got {found}")
+        count, found = self.header["points"], np.shape(shape.points)
+        if count and found != (count, 3):
+            raise ValueError(f"{shape.name} must have {count} points, got {found}")
+        self.names.add(shape.name)
+        self._waiting.append(shape)
+        if len(self._waiting) < SHARD_SIZE:
+            return False
+        self.flush()
+        return True
+
+    def flush(self) -> None:
+        """Stores the shapes still waiting as a shard of their own."""
+        shapes, self._waiting = self._waiting, []
+        if not shapes:
+            return
+        name = f"{len(self.header['shards']):05d}"
+        for resolution in self.header["resolutions"]:
+            grids = np.stack([shape.sdf[resolution] for shape in shapes])
+            data = encode_sdf(grids, self.header["truncation"]).tobytes()
+            path = self.folder / f"{name}.sdf{resolution}.xz"
+            write_atomically(path, lzma.compress(data, filters=_XZ))
+        if self.header["points"]:
+            self._write_points(self.folder / f"{name}.points.npz", shapes)
+        rows = [{"name": s.name, "category": s.category, "scale": float(s.scale)} for s in shapes]
+        write_atomically(self.folder / f"{name}.json", json.dumps(rows, indent=0).encode())
+        known = self.header["categories"]  # appended, never sorted: indices stay what they were
+        known += sorted({shape.category for shape in shapes} - set(known))
+        self.header["shards"].append({"name": name, "count": len(shapes)})
+        write_atomically(self.folder / "dataset.json", json.dumps(self.header, indent=1).encode())
+
+    @staticmethod
+    def _write_points(path: Path, shapes: list[Shape]) -> None:
+        points = np.stack(
+            [np.rint(np.clip(s.points, -1, 1) * _POINT_UNITS) for s in shapes]
+        ).astype(np.int16)
+        normals = np.stack([np.rint(s.normals * _NORMAL_UNITS) for s in shapes]).astype(np.int8)
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, points=points, normals=normals)
+        write_atomically(path, buffer.getvalue())
+
+
+@dataclass(frozen=True)
+class ShapeDataset:
+    """A data set on disk. Open it with `ShapeDataset.open(folder)`.
+
+    Attributes:
+        folder: where it is.
+        resolutions: of the stored grids.
+        truncation: of the grids; the int8 values are in units of truncation / 127.
+        points: surface points a shape, 0 for none.
+        categories: names; category indices refer to them.
+        shards: (name, rows) of each shard, rows as in NNNNN.json.
+    """
+
+    folder: Path
+    resolutions: tuple[int, ...]
+    truncation: float
+    points: int
+    categories: tuple[str, ...]
+    shards: tuple[tuple[str, list[dict]], ...]
+
+    @classmethod
+    def open(cls, folder: str | Path) -> ShapeDataset:
+        """Reads the names; no grid yet.
+
+        Raises:
+            ValueError: no data set there, another format or version, a damaged list of shapes.
+        """
+        folder = Path(folder)
+        header = _read_header(folder)
+        shards = tuple((shard["name"], _read_rows(folder, shard)) for shard in header["shards"])
+        return cls(
+            folder,
+            tuple(header["resolutions"]),
+            float(header["truncation"]),
+            int(header["points"]),
+            tuple(header["categories"]),
+            shards,
+        )
+
+    def rows(self, split: str = "all") -> list[dict]:
+        """Name, category and scale of every shape of a split, in the order of loading."""
+        return [row for _, rows in self.shards for row in rows if _belongs(row, split)]
+
+    def scales(self, split: str = "all") -> np.ndarray:
+        """(N,) float32 longest side of the originals, in metres."""
+        return np.array([row["scale"] for row in self.rows(split)], np.float32)
+
+    def load_sdf(
+        self, resolution: int = 64, split: str = "train", workers: int = 16
+    ) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        """Decodes all grids of a split.
+
+        Args:
+            resolution: one of `resolutions`.
+            split: "train", "validation", "test" (see `split_of`) or "all".
+            workers: threads.
+
+        Returns:
+            sdf (N, R, R, R) int8 in units of truncation / 127, category index (N,) int64, names.
+
+        Raises:
+            ValueError: a resolution not stored, an unknown split, a missing or damaged shard.
+        """
+        if resolution not in self.resolutions:
+            raise ValueError(
+                f"{self.folder} has resolutions {list(self.resolutions)}, asked for {resolution}"
+            )
+
+        rows = self.rows(split)
+        out = np.empty((len(rows), resolution, resolution, resolution), np.int8)
+
+        def read(shard: str, count: int, keep: np.ndarray, at: int) -> None:
+            path = self.folder / f"{shard}.sdf{resolution}.xz"
+            try:
+                data = lzma.decompress(_read(path))
+            except (lzma.LZMAError, EOFError) as error:
+                raise _damaged(path, str(error)) from None
+            if len(data) != count * resolution**3:
+                raise _damaged(path, f"{len(data)} bytes instead of {count * resolution**3}")
+            grids = np.frombuffer(data, np.uint8).reshape(count, *out.shape[1:])
+            out[at : at + len(keep)] = decode_sdf(grids[keep])
+
+        self._load(split, workers, read)
+        index = {name: place for place, name in enumerate(self.categories)}
+        category = np.array([index[row["category"]] for row in rows], np.int64)
+        return out, category, [row["name"] for row in rows]
+
+    def load_points(self, split: str = "train", workers: int = 16) -> tuple[np.ndarray, np.ndarray]:
+        """Decodes all surface points of a split.
+
+        Returns:
+            points (N, P, 3) float32 in the cube [-1, 1]^3 and unit normals (N, P, 3) float32.
+
+        Raises:
+            ValueError: the data set was made or copied without points, or a shard is damaged.
+        """
+        if not self.points:
+            raise ValueError(f"{self.folder} has no points; make it again with --points 8192")
+        shape = (len(self.rows(split)), self.points, 3)
+        points, normals = np.empty(shape, np.float32), np.empty(shape, np.float32)
+
+        def read(shard: str, count: int, keep: np.ndarray, at: int) -> None:
+            path = self.folder / f"{shard}.points.npz"
+            data = io.BytesIO(_read(path))
+            try:
+                stored = np.load(data)
+                place, direction = stored["points"], stored["normals"]
+            except (
+                zipfile.BadZipFile,
+                zlib.error,
+                KeyError,
+                EOFError,
+                OSError,
+                ValueError,
+            ) as error:
+                raise _damaged(path, str(error)) from None
+            if place.shape != (count, *shape[1:]) or direction.shape != place.shape:
+                raise _damaged(path, f"shape {place.shape} instead of {(count, *shape[1:])}")
+            points[at : at + len(keep)] = place[keep] / np.float32(_POINT_UNITS)
+            direction = direction[keep].astype(np.float32)
+            length = np.linalg.norm(direction, axis=-1, keepdims=True)
+            normals[at : at + len(keep)] = direction / length.clip(1)
+
+        self._load(split, workers, read)
+        return points, normals
+
+    def _load(
+        self, split: str, workers: int, read: Callable[[str, int, np.ndarray, int], None]
+    ) -> None:
+        """Calls read(shard, its size, indices of shapes kept, place of the first) in threads."""
+        jobs, at = [], 0
+        for shard, rows in self.shards:
+            keep = np.flatnonzero([_belongs(row, split) for row in rows])
+            if len(keep):
+                jobs.append((shard, len(rows), keep, at))
+            at += len(keep)
+        with ThreadPoolExecutor(max(1, workers)) as pool:
+            list(pool.map(lambda job: read(*job), jobs))
+
+
+def _belongs(row: dict, split: str) -> bool:
+    if split not in SPLITS:
+        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+    return split == "all" or split_of(row["name"]) == split
+
+
+def _damaged(path: Path, why: str) -> ValueError:
+    return ValueError(f"{path} is damaged ({why}); copy it again, or make the data set again")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        raise ValueError(
+            f"{path} is missing or unreadable; copy the whole data set folder again"
+        ) from None
+
+
+def _read_header(folder: Path) -> dict:
+    path = folder / "dataset.json"
+    if not path.exists():
+        raise ValueError(f"{path} does not exist; make a data set with data_prep/objects.py")
+    try:
+        header = json.loads(_read(path))
+        found = header.get("format"), header.get("version")
+    except (ValueError, AttributeError) as error:
+        raise _damaged(path, str(error)) from None
+    if found != (FORMAT, VERSION):
+        raise ValueError(
+            f"{path} is {found[0]!r} version {found[1]!r}, "
+            f"this program reads {FORMAT!r} version {VERSION}; "
+            "make the data set again with data_prep/objects.py"
+        )
+    missing = {"resolutions", "truncation", "points", "categories", "shards"} - header.keys()
+    if missing:
+        raise _damaged(path, f"no {', '.join(sorted(missing))}")
+    return header
+
+
+def _read_rows(folder: Path, shard: dict) -> list[dict]:
+    path = folder / f"{shard['name']}.json"
+    try:
+        rows: Iterable[dict] = json.loads(_read(path))
+        rows = [
+            {"name": row["name"], "category": row["category"], "scale": row["scale"]}
+            for row in rows
+        ]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise _damaged(path, str(error)) from None
+    if len(rows) != shard["count"]:
+        raise _damaged(path, f"{len(rows)} shapes instead of {shard['count']}")
+    return rows

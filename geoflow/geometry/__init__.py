@@ -1,0 +1,15 @@
+"""Geometry that is usable alone: no network, no training code.
+
+| module | what is in it |
+|---|---|
+| `mesh` | `surface_mesh(grid)`: an SDF grid to a finished mesh, and the steps it is made of |
+| `isosurface` | finer grids (tricubic) and the closed surface of a grid |
+| `export` | meshes to .obj .glb .stl .ply .3mf, and users' files back, both checked |
+| `pointcloud` | points sampled on a surface, normalised clouds |
+| `metrics` | Chamfer distance, 1-NNA, coverage, MMD between sets of shapes |
+| `sdf` | a mesh to its SDF grid |
+| `neighbors` | farthest points and nearest neighbours |
+
+Only numpy and torch are imported with these modules; open3d, trimesh, manifold3d are imported by
+the function that needs them.
+"""

@@ -1,0 +1,317 @@
+"""Meshes to files that DCC tools, slicers and browsers open, and users' files back.
+
+| suffix | axes and unit | normals | for |
+|---|---|---|---|
+| .obj | right-handed, y up, facing +z, metres | `vn`, always | Blender, Maya, Houdini |
+| .glb | the same | yes, and a matte clay material | browsers, game engines |
+| .ply | the same, binary | yes | MeshLab, research code |
+| .stl | right-handed, z up, facing -y, millimetres | per face | slicers, CAD |
+| .3mf | the same | none in the format | slicers |
+
+Files are written whole or not at all, and the same mesh gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import secrets
+import warnings
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoflow.geometry import filetext, mesh
+
+if TYPE_CHECKING:
+    import trimesh
+
+FloatArray = NDArray[np.floating[Any]]
+IntArray = NDArray[np.integer[Any]]
+PathLike = str | os.PathLike[str]
+
+WRITTEN = (".obj", ".glb", ".stl", ".ply", ".3mf")
+READ_MESHES = (*WRITTEN, ".off")
+READ_POINTS = (".ply", ".xyz", ".obj", ".glb", ".off")
+Z_UP = (".stl", ".3mf")
+CLAY = (0.74, 0.70, 0.65, 1.0)  # base colour, linear RGBA
+MAX_BYTES = 256 << 20  # users' files, unpacked
+MAX_COORDINATE = 1e9
+
+
+def write_mesh(
+    path: PathLike,
+    vertices: FloatArray,
+    faces: IntArray,
+    normals: FloatArray | None = None,
+    *,
+    overwrite: bool = False,
+) -> pathlib.Path:
+    """Writes a mesh as .obj, .glb, .stl, .ply or .3mf, whichever the suffix says.
+
+    Args:
+        path: Where to; its folder must exist.
+        vertices: (V, 3) metres, y up, facing +z.
+        faces: (F, 3) indices, counter-clockwise seen from outside.
+        normals: (V, 3) unit vectors; None computes smooth ones.
+        overwrite: Replace an existing file.
+
+    Returns:
+        The path written.
+
+    Raises:
+        ValueError: The suffix is unknown, the mesh is empty, not finite or indexes missing
+            vertices, the folder does not exist, or the file exists and `overwrite` is False.
+        OSError: The disk is full or the folder not writable. No part of a file is left behind, and
+            a file that was there is as it was.
+    """
+    path = pathlib.Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in WRITTEN:
+        raise ValueError(
+            f"path must end in one of {' '.join(WRITTEN)}; it is {path.name!r}; rename it"
+        )
+    check_mesh(vertices, faces)
+    if normals is None:
+        normals = mesh.vertex_normals(vertices, faces)
+    elif normals.shape != vertices.shape or not np.isfinite(normals).all():
+        raise ValueError(
+            f"normals must be finite, of the vertices' shape {vertices.shape}; they are "
+            f"{normals.shape}; pass None to have them computed"
+        )
+    if suffix in Z_UP:
+        vertices = _to_z_up_millimetres(vertices)
+    if suffix == ".obj":
+        data = filetext.obj(vertices, faces, normals)
+    elif suffix == ".3mf":
+        data = filetext.three_mf(vertices, faces)
+    else:
+        data = _encode_with_trimesh(suffix, vertices, faces, normals)
+    write_atomic(path, data, overwrite=overwrite)
+    return path
+
+
+def write_atomic(path: PathLike, data: bytes, *, overwrite: bool = False) -> None:
+    """Writes a file whole or not at all: a temporary file beside it, then a rename.
+
+    No fsync: it costs more than writing the file, and what is written here can be made again.
+
+    Raises:
+        ValueError: The folder does not exist, path is a folder, or the file exists and `overwrite`
+            is False.
+        OSError: Writing failed; the temporary file is removed, an existing file untouched.
+    """
+    path = pathlib.Path(path)
+    if not path.parent.is_dir():
+        raise ValueError(f"the folder of {str(path)!r} must exist; it does not; create it first")
+    if path.is_dir():
+        raise ValueError(f"path must name a file; {str(path)!r} is a folder; add a file name")
+    if path.exists() and not overwrite:
+        raise ValueError(
+            f"{str(path)!r} exists already; pass overwrite=True (--overwrite) to replace it"
+        )
+    temporary = path.parent / f".{path.name[:100]}.{secrets.token_hex(6)}.tmp"
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def check_mesh(vertices: FloatArray, faces: IntArray, name: str = "mesh") -> None:
+    """(V, 3), (F, 3): non-empty, finite, every index a vertex.
+
+    Raises:
+        ValueError: One of these does not hold; the text starts with `name`.
+    """
+    shapes = f"vertices {np.shape(vertices)}, faces {np.shape(faces)}"
+    if vertices.ndim != 2 or faces.ndim != 2 or vertices.shape[1] != 3 or faces.shape[1] != 3:
+        raise ValueError(f"{name}: arrays must be (V, 3) and (F, 3); given {shapes}; reshape them")
+    if len(vertices) == 0 or len(faces) == 0:
+        raise ValueError(f"{name}: needs at least one face; given {shapes}; nothing to work with")
+    if not np.issubdtype(faces.dtype, np.integer):
+        raise ValueError(f"{name}: faces must be integers; given {faces.dtype}; convert them")
+    _check_coordinates(vertices, name)
+    low, high = int(faces.min()), int(faces.max())
+    if low < 0 or high >= len(vertices):
+        raise ValueError(
+            f"{name}: face indices must lie in 0..{len(vertices) - 1}; they span {low}..{high}; "
+            "the file is damaged or its faces belong to other vertices"
+        )
+
+
+def _check_coordinates(points: FloatArray, name: str) -> None:
+    good = np.abs(points) <= MAX_COORDINATE  # False for NaN too
+    if not good.all():
+        raise ValueError(
+            f"{name}: coordinates must be finite and within +-{MAX_COORDINATE:g}; "
+            f"{int((~good).any(axis=1).sum())} of {len(points)} points are not; repair or drop them"
+        )
+
+
+def _to_z_up_millimetres(vertices: FloatArray) -> FloatArray:
+    """(V, 3) y up, facing +z, metres -> z up, facing -y, millimetres. A rotation: no mirroring."""
+    return 1000.0 * np.stack([vertices[:, 0], -vertices[:, 2], vertices[:, 1]], axis=1)
+
+
+def _to_y_up_metres(vertices: NDArray[np.float64]) -> NDArray[np.float64]:
+    return 1e-3 * np.stack([vertices[:, 0], vertices[:, 2], -vertices[:, 1]], axis=1)
+
+
+def _encode_with_trimesh(
+    suffix: str, vertices: FloatArray, faces: IntArray, normals: FloatArray
+) -> bytes:
+    """.glb, .ply or .stl bytes."""
+    import trimesh
+    from trimesh.visual.material import PBRMaterial
+    from trimesh.visual.texture import TextureVisuals
+
+    material = PBRMaterial(
+        name="clay",
+        baseColorFactor=np.round(255 * np.array(CLAY)).astype(np.uint8),
+        metallicFactor=0.0,
+        roughnessFactor=0.8,
+        doubleSided=False,
+    )
+    whole = trimesh.Trimesh(
+        vertices=vertices,
+        faces=faces,
+        vertex_normals=normals,
+        process=False,
+        visual=TextureVisuals(material=material),
+    )
+    options: dict[str, dict[str, Any]] = {
+        ".glb": {"include_normals": True},
+        ".ply": {"vertex_normal": True},
+        ".stl": {},
+    }
+    data = whole.export(file_type=suffix[1:], **options[suffix])
+    assert isinstance(data, bytes)
+    return data
+
+
+def read_mesh(path: PathLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """A user's mesh file -> vertices (V, 3), faces (F, 3), y up; nothing is welded or repaired.
+
+    The inverse of `write_mesh`: .stl and .3mf are taken to be z up in millimetres and turned to y
+    up in metres; the other formats' coordinates are returned as they are. References to other files
+    (materials, textures, buffers) are not followed.
+
+    Raises:
+        ValueError: The file is missing, too large, of an unknown suffix, damaged, or has no faces.
+    """
+    parts = _load(path, READ_MESHES)
+    name = pathlib.Path(path).name
+    vertices: list[NDArray[np.float64]] = []
+    faces: list[NDArray[np.int64]] = []
+    offset = 0
+    for part, transform in parts:
+        part_faces = getattr(part, "faces", None)
+        if part_faces is None or len(part_faces) == 0:
+            continue
+        part_vertices = np.asarray(part.vertices, dtype=np.float64)
+        part_faces = np.asarray(part_faces)
+        check_mesh(part_vertices, part_faces, name)
+        vertices.append(part_vertices @ transform[:3, :3].T + transform[:3, 3])
+        if np.linalg.det(transform[:3, :3]) < 0:  # a mirrored part would come out inside out
+            part_faces = part_faces[:, ::-1]
+        faces.append(part_faces.astype(np.int64) + offset)
+        offset += len(part_vertices)
+    if not faces:
+        raise ValueError(f"{name}: must hold faces; it has none; point clouds go to read_points")
+    whole, all_faces = np.concatenate(vertices), np.concatenate(faces)
+    if pathlib.Path(path).suffix.lower() in Z_UP:
+        whole = _to_y_up_metres(whole)
+    check_mesh(whole, all_faces, name)
+    return whole, all_faces
+
+
+def read_points(path: PathLike) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """A user's point cloud -> points (N, 3), unit normals (N, 3) or None if the file has none.
+
+    Points that lack a usable normal make the whole file's normals None. A mesh file gives its
+    vertices; sample its surface instead with `read_mesh` and `pointcloud.sample_surface`.
+
+    Raises:
+        ValueError: The file is missing, too large, of an unknown suffix, damaged or empty.
+    """
+    name = pathlib.Path(path).name
+    points, normals = [], []
+    for part, transform in _load(path, READ_POINTS):
+        part_points = np.asarray(part.vertices, dtype=np.float64).reshape(-1, 3)
+        points.append(part_points @ transform[:3, :3].T + transform[:3, 3])
+        part_normals = _stored_normals(part)
+        if part_normals is None or part_normals.shape != part_points.shape:
+            part_normals = np.full_like(part_points, np.nan)
+        # Normals turn by the inverse transpose, so that they stay perpendicular.
+        normals.append(part_normals @ np.linalg.pinv(transform[:3, :3]))
+    whole = np.concatenate(points) if points else np.zeros((0, 3))
+    if len(whole) == 0:
+        raise ValueError(f"{name}: must hold at least one point; it has none; check the export")
+    _check_coordinates(whole, name)
+    directions = np.concatenate(normals)
+    lengths = np.linalg.norm(directions, axis=1, keepdims=True)
+    if not (np.isfinite(lengths) & (lengths > 1e-12)).all():
+        return whole, None
+    return whole, directions / lengths
+
+
+def _stored_normals(part: Any) -> FloatArray | None:
+    """(N, 3) normals the file brought along; None if it brought none."""
+    ply = part.metadata.get("_ply_raw", {}).get("vertex", {}).get("data")
+    if ply is not None:
+        try:
+            return np.stack([np.asarray(ply[k], np.float64).ravel() for k in ("nx", "ny", "nz")], 1)
+        except (KeyError, ValueError, IndexError):
+            return None
+    cache = getattr(part, "_cache", None)
+    if cache is not None and "vertex_normals" in cache:
+        return np.asarray(cache["vertex_normals"], dtype=np.float64)
+    return None
+
+
+def _load(path: PathLike, suffixes: tuple[str, ...]) -> list[tuple[Any, NDArray[np.float64]]]:
+    """The file's geometries and their 4 x 4 transforms, unchecked but for size and suffix."""
+    path = pathlib.Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in suffixes:
+        raise ValueError(
+            f"{path.name}: must end in one of {' '.join(suffixes)}; convert it to .glb or .ply"
+        )
+    if not path.is_file():
+        raise ValueError(f"{str(path)!r} must be an existing file; it is not; check the path")
+    size = path.stat().st_size
+    try:
+        if suffix == ".3mf":
+            with zipfile.ZipFile(path) as archive:
+                size = sum(entry.file_size for entry in archive.infolist())
+        if size <= MAX_BYTES:
+            return _load_with_trimesh(path, suffix[1:])
+    except Exception as error:  # trimesh raises whatever its parsers run into
+        reason = (str(error).splitlines() or [""])[0][:120]
+        raise ValueError(
+            f"{path.name}: cannot be read as {suffix} ({type(error).__name__}: {reason}); "
+            "export it again"
+        ) from error
+    raise ValueError(
+        f"{path.name}: must be at most {MAX_BYTES >> 20} MB; it is {size >> 20} MB; simplify it"
+    )
+
+
+def _load_with_trimesh(path: pathlib.Path, kind: str) -> list[tuple[Any, NDArray[np.float64]]]:
+    """Given an open file, trimesh has no folder to resolve a file's references in."""
+    import trimesh
+
+    options: dict[str, Any] = {"skip_materials": True} if kind == "obj" else {}
+    with warnings.catch_warnings(), open(path, "rb") as file:
+        warnings.simplefilter("ignore")
+        scene: trimesh.Scene = trimesh.load_scene(file, file_type=kind, process=False, **options)
+        parts = []
+        for node in scene.graph.nodes_geometry:
+            transform, geometry = scene.graph[node]
+            parts.append((scene.geometry[geometry], np.asarray(transform, dtype=np.float64)))
+        return parts

@@ -1,0 +1,174 @@
+"""From a signed distance grid to its closed surface.
+
+A grid is (R, R, R) float32, axis 0 = x, 1 = y, 2 = z, cell-centred over the cube [-1, 1]^3: index i
+is at -1 + (i + 0.5) * 2 / R. Values are negative inside.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.floating[Any]]
+
+# Values closer to the level than this share of the largest are moved to it. A vertex then keeps a
+# distance from the grid's corners, so that no face shrinks to a point. At 128^3 and a truncation of
+# 0.1 the surface moves by less than 1 % of a cell.
+NUDGE = 1e-3
+
+
+@functools.lru_cache(maxsize=16)
+def _catmull_rom_weights(source: int, target: int) -> NDArray[np.float32]:
+    """(target, source) weights that resample `source` cell-centred values; edges are repeated."""
+    position = (np.arange(target) + 0.5) * source / target - 0.5
+    left = np.floor(position).astype(np.int64)
+    t = position - left
+    taps = (
+        0.5 * (-(t**3) + 2 * t**2 - t),
+        0.5 * (3 * t**3 - 5 * t**2 + 2),
+        0.5 * (-3 * t**3 + 4 * t**2 + t),
+        0.5 * (t**3 - t**2),
+    )
+    weights = np.zeros((target, source))
+    for offset, tap in enumerate(taps, start=-1):
+        np.add.at(weights, (np.arange(target), np.clip(left + offset, 0, source - 1)), tap)
+    weights = weights.astype(np.float32)
+    weights.setflags(write=False)
+    return weights
+
+
+def check_grid(grid: FloatArray) -> NDArray[np.float32]:
+    """(R, R, R) grid as float32.
+
+    Raises:
+        ValueError: It is not a cube of at least 2 cells a side, or a value is NaN or infinite.
+    """
+    grid = np.ascontiguousarray(grid, dtype=np.float32)
+    if grid.ndim != 3 or len(set(grid.shape)) != 1 or grid.shape[0] < 2:
+        raise ValueError(
+            f"grid must have shape (R, R, R) with R >= 2; its shape is {grid.shape}; "
+            "pass one shape's grid without batch or channel axes"
+        )
+    # A float64 sum is finite exactly when every value is; it needs no array of flags.
+    if not np.isfinite(grid.sum(dtype=np.float64)):
+        bad = int(grid.size - np.isfinite(grid).sum())
+        raise ValueError(
+            f"grid must be finite; {bad} of {grid.size} values are NaN or infinite; "
+            "check the network's output before meshing it"
+        )
+    return grid
+
+
+def upsample_tricubic(grid: FloatArray, resolution: int) -> NDArray[np.float32]:
+    """(R, R, R) -> (resolution,) * 3 by Catmull-Rom interpolation along each axis.
+
+    The cells stay centred over the same cube, so a surface stays where it is. Three matrix products
+    are faster than four-tap gathers (BLAS). Catmull-Rom beat the interpolating cubic B-spline on
+    truncated spheres: the kink at the truncation rings less.
+
+    Args:
+        grid: (R, R, R) cell-centred values.
+        resolution: Cells a side of the result; at most R returns the grid as it is.
+
+    Raises:
+        ValueError: `grid` is not a finite cube, or `resolution` is below 1.
+    """
+    grid = check_grid(grid)
+    source = grid.shape[0]
+    if resolution < 1:
+        raise ValueError(f"resolution must be at least 1; it is {resolution}; try 64, 128 or 256")
+    if resolution <= source:
+        return grid
+    weights = _catmull_rom_weights(source, resolution)
+    fine = (weights @ grid.reshape(source, -1)).reshape(resolution, source, source)
+    fine = np.matmul(weights, fine)
+    fine = fine.reshape(-1, source) @ weights.T
+    return fine.reshape(resolution, resolution, resolution)
+
+
+def extract_surface(
+    grid: FloatArray, level: float = 0.0, *, backend: str | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """(R, R, R) -> vertices (V, 3) float64 in the cube's units, faces (F, 3) int64.
+
+    The surface is always closed (the grid is padded with outside values), faces wind
+    counter-clockwise seen from outside, and the same grid gives the same bytes.
+
+    Args:
+        grid: (R, R, R) cell-centred values, negative inside.
+        level: The value on the surface.
+        backend: "open3d" (fastest) or "skimage"; None takes open3d where it imports. They give the
+            same surface within a tenth of a cell, in another order.
+
+    Raises:
+        ValueError: No value, or every value, is inside; or the grid is not a finite cube.
+    """
+    grid = check_grid(grid)
+    if backend is None:
+        backend = "open3d" if has_open3d() else "skimage"
+    if backend not in _BACKENDS:
+        raise ValueError(f"backend must be one of {sorted(_BACKENDS)} or None; it is {backend!r}")
+    padded = _padded_offsets(grid, level)
+    index, faces = _BACKENDS[backend](padded)
+    # The padding shifted indices by one: index 1 is the first cell, at -1 + 0.5 * 2 / R.
+    vertices = (index.astype(np.float64) - 0.5) * (2.0 / grid.shape[0]) - 1.0
+    return vertices, np.ascontiguousarray(faces, dtype=np.int64)
+
+
+def _padded_offsets(grid: NDArray[np.float32], level: float) -> NDArray[np.float32]:
+    """(R, R, R) -> (R + 2,) * 3 values minus level, none near 0, padded with outside values."""
+    low, high = float(grid.min()), float(grid.max())
+    if not low < level < high:
+        raise ValueError(
+            f"grid has no surface: its values must lie on both sides of level={level:g}; "
+            f"they range from {low:.3g} to {high:.3g}; take another seed or check the grid's sign"
+        )
+    largest = np.float32(max(level - low, high - level))
+    padded = np.full([n + 2 for n in grid.shape], largest, dtype=np.float32)
+    inner = padded[1:-1, 1:-1, 1:-1]
+    np.subtract(grid, np.float32(level), out=inner)
+    near = np.abs(inner) < NUDGE * largest
+    if near.any():
+        inner[near] = np.where(inner[near] < 0, -NUDGE * largest, NUDGE * largest)
+    return padded
+
+
+@functools.cache
+def has_open3d() -> bool:
+    """Whether open3d imports here; it needs the system's libusb-1.0. Tried once."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            import open3d  # noqa: F401
+        except (ImportError, OSError):
+            return False
+    return True
+
+
+def _surface_open3d(offsets: NDArray[np.float32]) -> tuple[FloatArray, NDArray[Any]]:
+    """Flying edges. open3d's axes are (z, y, x); swapping two of them turns its faces outward."""
+    if not has_open3d():
+        raise ValueError(
+            "backend='open3d' needs open3d and the system's libusb-1.0; open3d does not import; "
+            "install them (pip install open3d; apt install libusb-1.0-0) or use backend='skimage'"
+        )
+    import open3d as o3d
+
+    volume = o3d.core.Tensor.from_numpy(offsets)
+    surface = o3d.t.geometry.TriangleMesh.create_isosurfaces(volume, [0.0])
+    return surface.vertex.positions.numpy()[:, ::-1], surface.triangle.indices.numpy()
+
+
+def _surface_skimage(offsets: NDArray[np.float32]) -> tuple[FloatArray, NDArray[Any]]:
+    """Marching cubes with Lorensen's table; Lewiner's left edges of four faces on noisy grids."""
+    from skimage.measure import marching_cubes
+
+    index, faces, _, _ = marching_cubes(offsets, 0.0, method="lorensen")
+    return index, faces
+
+
+_BACKENDS = {"open3d": _surface_open3d, "skimage": _surface_skimage}

@@ -1,0 +1,143 @@
+"""Parts that the networks share: time embedding, conditions, transformer blocks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a network may be told about the sample; every part is optional.
+
+    Attributes:
+        labels: (B,) int64 category; the number of categories stands for "none".
+        context: (B, L, C) sequence for cross-attention (points, image features).
+        context_mask: (B, L) bool, True where the sequence is real; None = all of it.
+    """
+
+    labels: Tensor | None = None
+    context: Tensor | None = None
+    context_mask: Tensor | None = None
+
+    def __getitem__(self, index: slice | Tensor) -> Condition:
+        """The same condition for a part of the batch."""
+        parts = (self.labels, self.context, self.context_mask)
+        return Condition(*(None if p is None else p[index] for p in parts))
+
+    def without_labels(self, drop: Tensor, null_label: int) -> Condition:
+        """The same condition with the labels of `drop` (B,) bool replaced by none."""
+        assert self.labels is not None
+        return replace(self, labels=self.labels.masked_fill(drop, null_label))
+
+
+class TimeEmbedding(nn.Module):
+    """(t, r) -> (B, width): the mean of both times' embeddings [CFM section 5.2].
+
+    Sinusoids stay below about 25 rad per unit of clock time: faster ones have a time derivative
+    that drowns the training signal of the cumulative map.
+    """
+
+    def __init__(self, width: int, features: int = 64, max_rate: float = 25.0) -> None:
+        super().__init__()
+        rates = torch.logspace(0, math.log10(max_rate), features // 2)
+        self.register_buffer("rates", rates, persistent=False)
+        self.mlp = nn.Sequential(nn.Linear(features, width), nn.SiLU(), nn.Linear(width, width))
+
+    def forward(self, t: Tensor, r: Tensor) -> Tensor:
+        with torch.autocast(t.device.type, enabled=False):  # its differences must not round
+            angles = torch.stack((t, r)).float()[..., None] * self.rates
+            both = self.mlp(torch.cat((angles.cos(), angles.sin()), -1))
+            return both.mean(0)
+
+
+class SelfAttention(nn.Module):
+    """Multi-head attention with RMS-normed queries and keys, flash where the device has it."""
+
+    def __init__(self, width: int, head_width: int = 64) -> None:
+        super().__init__()
+        self.heads = width // head_width
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.out = nn.Linear(width, width)
+        self.norm_q, self.norm_k = nn.RMSNorm(head_width), nn.RMSNorm(head_width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, n, w = x.shape
+        q, k, v = self.qkv(x).view(b, n, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        q, k = self.norm_q(q).to(v.dtype), self.norm_k(k).to(v.dtype)
+        y = F.scaled_dot_product_attention(q, k, v)
+        return self.out(y.transpose(1, 2).reshape(b, n, w))
+
+
+class CrossAttention(nn.Module):
+    """Tokens read a condition sequence; a learned null token keeps an empty sequence valid."""
+
+    def __init__(self, width: int, context_width: int, head_width: int = 64) -> None:
+        super().__init__()
+        self.heads = width // head_width
+        self.q = nn.Linear(width, width, bias=False)
+        self.kv = nn.Linear(context_width, 2 * width, bias=False)
+        self.null = nn.Parameter(torch.zeros(1, 1, context_width))
+        self.out = nn.Linear(width, width)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+        self.norm_q, self.norm_k = nn.RMSNorm(head_width), nn.RMSNorm(head_width)
+
+    def forward(self, x: Tensor, context: Tensor | None, mask: Tensor | None) -> Tensor:
+        b, n, w = x.shape
+        sequence = self.null.expand(b, 1, -1)
+        if context is not None:
+            sequence = torch.cat((sequence, context.to(sequence.dtype)), 1)
+        if mask is not None:
+            mask = F.pad(mask, (1, 0), value=True)[:, None, None, :]
+        q = self.q(x).view(b, n, self.heads, -1).transpose(1, 2)
+        k, v = (
+            self.kv(sequence).view(b, sequence.shape[1], 2, self.heads, -1).permute(2, 0, 3, 1, 4)
+        )
+        q, k = self.norm_q(q).to(v.dtype), self.norm_k(k).to(v.dtype)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        return self.out(y.transpose(1, 2).reshape(b, n, w))
+
+
+class SwiGLU(nn.Module):
+    """Gated feed-forward layer."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.up = nn.Linear(width, 2 * hidden, bias=False)
+        self.down = nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, value = self.up(x).chunk(2, -1)
+        return self.down(F.silu(gate) * value)
+
+
+class Block(nn.Module):
+    """Transformer block: attention, optional cross-attention, feed-forward.
+
+    Scale, shift and gate come from one projection shared by all blocks plus a bias of its own.
+    """
+
+    def __init__(self, width: int, hidden: int, context_width: int | None = None) -> None:
+        super().__init__()
+        self.attention = SelfAttention(width)
+        self.mlp = SwiGLU(width, hidden)
+        self.modulation_bias = nn.Parameter(torch.zeros(6, width))
+        self.norm1 = nn.RMSNorm(width, elementwise_affine=False)
+        self.norm2 = nn.RMSNorm(width, elementwise_affine=False)
+        self.cross = None
+        if context_width is not None:
+            self.cross = CrossAttention(width, context_width)
+            self.norm3 = nn.RMSNorm(width, elementwise_affine=False)
+
+    def forward(self, x: Tensor, modulation: Tensor, cond: Condition) -> Tensor:
+        parts = (modulation + self.modulation_bias).unsqueeze(2).unbind(1)
+        scale1, shift1, gate1, scale2, shift2, gate2 = parts
+        x = x + gate1 * self.attention(self.norm1(x) * (1 + scale1) + shift1)
+        if self.cross is not None:
+            x = x + self.cross(self.norm3(x), cond.context, cond.context_mask)
+        return x + gate2 * self.mlp(self.norm2(x) * (1 + scale2) + shift2)

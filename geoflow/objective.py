@@ -1,0 +1,164 @@
+"""The training loss: one for all transports.
+
+At r = t it is the ordinary denoising loss. At r != t it is the residual of `D_t psi = 0`
+[CFM Theorem 3] with the instantaneous m_t replaced by its conditional value, divided by P_r(t, t)
+so that it stays finite at the data end. Since dP/dt = -Q(t, r) P_r(t, t) the residual reads
+
+    R = Q(t, r) (m - m_t|data) - P(t, r) / P_r(t, t)  D_t m,      D_t = d/dt + v . d/dx
+
+for every form. Gradients flow through m alone: the loss is |m - stop(m - R)|^2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from geoflow.transport import Net, Transport
+
+ErrorNorm = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class TimeSampling:
+    """How pairs of times (t, r) are drawn, in clock time.
+
+    Attributes:
+        mean, std: tau = sigmoid(N(mean, std^2)); below 0 favours noise.
+        cumulative: share of the batch with r != t; the rest trains the instantaneous field.
+        to_data: share of the r != t pairs with r at the data end.
+        from_noise: share of the r != t pairs with t at the noise end.
+        uniform: share of draws that are uniform in clock time rather than logistic-normal.
+    """
+
+    mean: float = -0.8
+    std: float = 1.0
+    cumulative: float = 0.4
+    to_data: float = 0.25
+    from_noise: float = 0.15
+    uniform: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("cumulative", "to_data", "from_noise", "uniform"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in [0, 1]; got {getattr(self, name)}")
+
+    def draw(
+        self, batch: int, start: float = 0.0, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor, int]:
+        """Draws clock times; the first k of the batch have r > t, the rest r = t.
+
+        Args:
+            batch: B.
+            start: earliest clock time.
+            generator: source of randomness, on the CPU.
+
+        Returns:
+            t (B,), r (B,) float32 clock times with t <= r, and k.
+        """
+        normal = torch.randn(2, batch, generator=generator)
+        pick = torch.rand(4, batch, generator=generator)
+        tau = torch.sigmoid(self.mean + self.std * normal)
+        tau = torch.where(pick[:2] < self.uniform, pick[:2] / max(self.uniform, 1e-9), tau)
+        tau = tau.clamp(start, 0.999)
+        k = round(self.cumulative * batch)
+        t, r = tau.min(0).values, tau.max(0).values
+        t = torch.where(pick[2] < self.from_noise, torch.full_like(t, start), t)
+        r = torch.where(pick[3] < self.to_data, torch.ones_like(r), r)
+        t[k:] = r[k:] = tau[0, k:]
+        return t, r, k
+
+
+def mean_square(error: Tensor) -> Tensor:
+    """(B, ...) -> (B,) mean of squares."""
+    return error.flatten(1).square().mean(1)
+
+
+def cumulative_loss(
+    transport: Transport,
+    net: Net,
+    data: Tensor,
+    eps: Tensor,
+    tau_t: Tensor,
+    tau_r: Tensor,
+    k: int,
+    cond: Any = None,
+    *,
+    derivative: str = "difference",
+    difference_step: float = 0.02,
+    adaptive: float | None = 0.05,
+    error_norm: ErrorNorm = mean_square,
+) -> tuple[Tensor, Tensor]:
+    """The loss of one batch.
+
+    Args:
+        transport: the form of the map.
+        net: net(x, t, r, cond) -> raw output; `cond` must support slicing `cond[:k]`, or be None.
+        data: (B, ...) clean samples.
+        eps: (B, ...) standard normal draws; scaled by transport.noise_std here.
+        tau_t, tau_r: (B,) clock times, t <= r.
+        k: the first k samples have r > t, the others r = t.
+        cond: condition of the batch.
+        derivative: "difference" (a forward difference, no second-order machinery, works with
+            flash attention and torch.compile) or "jvp" (exact, forward-mode).
+        difference_step: clock step of the difference.
+        adaptive: c of the per-sample weight 1 / (error + c), or None for no weight (a
+            low-dimensional target is biased by it).
+        error_norm: (B, ...) -> (B,) quadratic size of an error.
+
+    Returns:
+        loss: scalar to differentiate.
+        error: (B,) detached squared errors, for the log.
+
+    Raises:
+        ValueError: unknown derivative.
+    """
+    t, r = transport.schedule.unclock(tau_t), transport.schedule.unclock(tau_r)
+    eps = eps * transport.noise_std
+    x = transport.mix(data, eps, t)
+    m = transport.predict(net, x, t, r, cond)
+    with torch.no_grad():
+        goal = transport.target(data, eps, t).clone()
+        if k:
+            head = slice(0, k)
+            args = (x[head], tau_t[head], tau_r[head], None if cond is None else cond[head])
+            slope = _slope(transport, net, m.detach()[head], *args, derivative, difference_step)
+            q, gap = transport.residual_scales(t[head], r[head], x)
+            residual = q * (m.detach()[head] - goal[head]) - gap * slope
+            goal[head] = m.detach()[head] - residual / q.clamp(min=1)
+    error = error_norm(m - goal)
+    weight = 1.0 if adaptive is None else 1 / (error.detach() + adaptive)
+    return (weight * error).mean(), error.detach()
+
+
+@torch.no_grad()
+def _slope(
+    transport: Transport,
+    net: Net,
+    m: Tensor,
+    x: Tensor,
+    tau_t: Tensor,
+    tau_r: Tensor,
+    cond: Any,
+    derivative: str,
+    step: float,
+) -> Tensor:
+    """D_t m(x, t, r) along the network's own instantaneous velocity, (k, ...)."""
+    schedule = transport.schedule
+    t, r = schedule.unclock(tau_t), schedule.unclock(tau_r)
+    v = transport.velocity(x, transport.predict(net, x, t, t, cond), t)
+    if derivative == "difference":
+        later = schedule.unclock(torch.minimum(tau_t + step, tau_r))
+        h = (later - t).view((-1,) + (1,) * (x.dim() - 1))
+        ahead = transport.predict(net, x + h * v, later, r, cond)
+        return torch.where(h == 0, torch.zeros_like(m), (ahead - m) / h.masked_fill(h == 0, 1))
+    if derivative == "jvp":
+        _, slope = torch.func.jvp(
+            lambda x, t: transport.predict(net, x, t, r, cond), (x, t), (v, torch.ones_like(t))
+        )
+        return slope
+    raise ValueError(f'derivative must be "difference" or "jvp"; got {derivative!r}')

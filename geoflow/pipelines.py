@@ -1,0 +1,331 @@
+"""From a checkpoint to meshes: `load_generator("objects").generate(n=4, steps=2)`."""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from geoflow.checkpoint import load_checkpoint
+from geoflow.geometry.mesh import SurfaceMesh, surface_mesh
+from geoflow.networks import build_network
+from geoflow.networks.layers import Condition
+from geoflow.sampling import sample, time_grid
+from geoflow.transport import get_transport
+
+if TYPE_CHECKING:
+    import trimesh
+
+BUNDLED = ("objects",)
+BYTES_PER_SAMPLE = 150_000_000
+"""Peak GPU memory of one 64^3 sample in a network call, generously."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One generated shape.
+
+    Attributes:
+        index: its number; with the seed it determines the shape.
+        category: what was asked for.
+        mesh: vertices in metres, y up, facing +z, feet on y = 0.
+        seconds: network and meshing time.
+    """
+
+    index: int
+    category: str
+    mesh: SurfaceMesh
+    seconds: float
+
+
+def assets_folder() -> Path:
+    """Where the bundled checkpoints are: inside the wheel, or at the top of a checkout."""
+    here = Path(__file__).parent
+    inside = here / "assets"
+    return inside if inside.is_dir() else here.parent / "assets"
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """ "auto" | "cpu" | "cuda" to a device.
+
+    Raises:
+        ValueError: another name, or "cuda" without a GPU that torch can use.
+    """
+    if name not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device must be auto, cpu or cuda; got {name!r}")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            "device cuda needs a GPU that torch can use; it finds none; use cpu or auto"
+        )
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def draw_noise(seed: int, index: int, shape: Sequence[int], attempt: int = 0) -> Tensor:
+    """Standard normal noise that depends on (seed, index, attempt) alone, float32 on the CPU."""
+    mixed = np.random.SeedSequence([seed, index, attempt]).generate_state(1, np.uint64)[0]
+    generator = torch.Generator().manual_seed(int(mixed) & (2**63 - 1))
+    return torch.randn(tuple(shape), generator=generator)
+
+
+class ObjectGenerator:
+    """Class-conditional SDF generator.
+
+    Args:
+        config: the checkpoint's config.json.
+        weights: name -> float32 tensor.
+        digest: hash of the weights, for the manifest.
+        device: where the network runs.
+
+    Raises:
+        ValueError: the weights do not fit the network that config describes.
+    """
+
+    def __init__(
+        self, config: dict[str, Any], weights: dict[str, Tensor], digest: str, device: torch.device
+    ) -> None:
+        try:
+            network, transport, data = config["network"], config["transport"], config["data"]
+            self.net = build_network(network["name"], **network["arguments"])
+            self.transport = get_transport(transport["name"], **transport["arguments"])
+            self.categories: list[str] = data["categories"]
+            self.metres = dict(zip(self.categories, data["metres"], strict=True))
+            self.resolution = int(data["resolution"])
+            self._scale = data["truncation"] * data["std"]
+            self._offset = data["truncation"] * data["mean"]
+            self.net.load_state_dict(weights)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"config.json lacks or garbles {error}; copy the checkpoint") from None
+        except RuntimeError as error:
+            reason = str(error).splitlines()[-1].strip()
+            raise ValueError(
+                f"the weights do not fit the network of config.json: {reason}"
+            ) from None
+        self.config, self.digest, self.device = config, digest, device
+        self.net.eval().requires_grad_(False).to(device)
+
+    # -- what is asked for ------------------------------------------------------------------
+
+    def category_of(self, index: int, category: str = "all") -> str:
+        """The category of shape `index`: "all" takes the categories in turn.
+
+        Raises:
+            ValueError: unknown category; lists them and the nearest.
+        """
+        if category == "all":
+            return self.categories[index % len(self.categories)]
+        if category not in self.categories:
+            near = difflib.get_close_matches(category.lower(), self.categories, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(
+                f"category must be all, {', '.join(self.categories)}; got {category!r}{hint}"
+            )
+        return category
+
+    def batch_size(self) -> int:
+        """Samples per network call.
+
+        On a CPU always 1: one sample fills the cores, and a result that never depends on what
+        else is in the batch is the same to the last bit. On a GPU as many as fit, at most 64.
+        """
+        if self.device.type != "cuda":
+            return 1
+        free, _ = torch.cuda.mem_get_info(self.device)
+        return int(min(64, max(1, 0.8 * free // BYTES_PER_SAMPLE)))
+
+    # -- sampling ---------------------------------------------------------------------------
+
+    def sdf(
+        self,
+        noise: Tensor,
+        categories: Sequence[str],
+        *,
+        steps: int = 2,
+        guidance: float = 1.0,
+        cumulative: bool = True,
+    ) -> Tensor:
+        """Carries noise to signed distances.
+
+        Args:
+            noise: (B, R, R, R) standard normal, see `draw_noise`.
+            categories: B names.
+            steps: network calls.
+            guidance: 1 samples the data; above 1 exaggerates the category, at two calls a step.
+            cumulative: False samples with r = t, the ordinary multi-step way.
+
+        Returns:
+            (B, R, R, R) float32 truncated SDF over [-1, 1]^3, negative inside, on the device.
+        """
+        index = [self.categories.index(self.category_of(0, c)) for c in categories]
+        labels = torch.tensor(index, device=self.device)
+        null = Condition(torch.full_like(labels, len(self.categories)))
+        times = time_grid(self.transport, steps)
+        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
+            grids = sample(
+                self.transport,
+                self.net,
+                noise.to(self.device),
+                times,
+                Condition(labels),
+                cumulative=cumulative,
+                guidance=guidance,
+                null=null,
+            )
+        return grids * self._scale + self._offset
+
+    def grid_shape(self) -> tuple[int, int, int]:
+        """(R, R, R), the shape of one noise."""
+        return (self.resolution,) * 3
+
+    def stream(
+        self,
+        indices: Sequence[int],
+        *,
+        steps: int = 2,
+        category: str = "all",
+        seed: int = 0,
+        guidance: float = 1.0,
+        resolution: int = 128,
+    ) -> Iterator[Shape]:
+        """Makes shapes in the order of `indices`; meshing runs beside the network.
+
+        Args:
+            indices: numbers of the shapes; shape i depends on (seed, i) and the options alone.
+            steps, guidance: see `sdf`.
+            category: a name, or "all" for each in turn.
+            seed: not negative.
+            resolution: cells a side of the grid that is meshed: 64, 128 or 256.
+
+        Yields:
+            shapes as they are finished.
+
+        Raises:
+            ValueError: an unknown category, or a number out of range.
+        """
+        if seed < 0:
+            raise ValueError(f"seed must not be negative; got {seed}")
+        if resolution not in (64, 128, 256):
+            raise ValueError(f"resolution must be 64, 128 or 256; got {resolution}")
+        self.category_of(0, category)
+        time_grid(self.transport, steps)
+        options = {"steps": steps, "guidance": guidance}
+        with ThreadPoolExecutor(1) as pool:
+            waiting: list[Future[Shape]] = []
+            try:
+                for start in range(0, len(indices), size := self.batch_size()):
+                    part = indices[start : start + size]
+                    names = [self.category_of(i, category) for i in part]
+                    begin = time.perf_counter()
+                    noise = torch.stack([draw_noise(seed, i, self.grid_shape()) for i in part])
+                    grids = self.sdf(noise, names, **options).cpu().numpy()
+                    spent = (time.perf_counter() - begin) / len(part)
+                    for i, name, grid in zip(part, names, grids, strict=True):
+                        job = (i, name, grid, resolution, spent, seed, options)
+                        waiting.append(pool.submit(self._finish, *job))
+                    while waiting and (waiting[0].done() or len(waiting) > 2 * size + 2):
+                        yield waiting.pop(0).result()
+                while waiting:
+                    yield waiting.pop(0).result()
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def _finish(
+        self,
+        index: int,
+        category: str,
+        grid: np.ndarray,
+        resolution: int,
+        spent: float,
+        seed: int,
+        options: dict[str, Any],
+    ) -> Shape:
+        """Meshes one grid; an empty one (never seen so far) is drawn again from fresh noise."""
+        begin, attempt = time.perf_counter(), 0
+        while not (grid < 0).any() and attempt < 3:
+            attempt += 1
+            noise = draw_noise(seed, index, self.grid_shape(), attempt)[None]
+            grid = self.sdf(noise, [category], **options)[0].cpu().numpy()
+        mesh = surface_mesh(grid, resolution, self.metres[category])
+        return Shape(index, category, mesh, spent + time.perf_counter() - begin)
+
+    def generate(
+        self,
+        n: int = 1,
+        *,
+        steps: int = 2,
+        category: str = "all",
+        seed: int = 0,
+        guidance: float = 1.0,
+        resolution: int = 128,
+    ) -> list[trimesh.Trimesh]:
+        """Generates n closed meshes.
+
+        Args:
+            n: how many, at least 1.
+            steps: network calls for each, at least 1.
+            category: one of `categories`, or "all" for each in turn.
+            seed: shape i depends on (seed, i) alone.
+            guidance: above 1 exaggerates the category, at twice the cost.
+            resolution: 64, 128 or 256 cells a side.
+
+        Returns:
+            trimesh.Trimesh objects in metres, y up, facing +z, feet on y = 0; `metadata` holds
+            category and index.
+
+        Raises:
+            ValueError: an argument out of range or an unknown category.
+        """
+        import trimesh
+
+        if n < 1:
+            raise ValueError(f"n must be at least 1; got {n}")
+        meshes = []
+        for shape in self.stream(
+            range(n),
+            steps=steps,
+            category=category,
+            seed=seed,
+            guidance=guidance,
+            resolution=resolution,
+        ):
+            mesh = shape.mesh
+            meshes.append(
+                trimesh.Trimesh(
+                    mesh.vertices,
+                    mesh.faces,
+                    vertex_normals=mesh.normals,
+                    process=False,
+                    metadata={"category": shape.category, "index": shape.index},
+                )
+            )
+        return meshes
+
+
+def load_generator(name: str | Path = "objects", device: str = "auto") -> ObjectGenerator:
+    """Loads a bundled checkpoint by name, or one from a folder.
+
+    Args:
+        name: "objects", or a folder with config.json (a training run's `checkpoint`).
+        device: "auto", "cpu" or "cuda".
+
+    Raises:
+        ValueError: unknown name, a broken checkpoint, or no such device; one line.
+    """
+    folder = Path(name)
+    if str(name) in BUNDLED and not folder.is_dir():
+        folder = assets_folder() / "checkpoints" / str(name)
+    if not folder.is_dir():
+        raise ValueError(
+            f"checkpoint must be a folder or one of {', '.join(BUNDLED)}; {str(name)!r} is neither"
+        )
+    config, weights, digest = load_checkpoint(folder)
+    return ObjectGenerator(config, weights, digest, pick_device(device))

@@ -1,0 +1,90 @@
+"""Quick pictures of SDF grids with torch alone: no mesh, no display, no VTK.
+
+For training logs and thumbnails. `geoflow render` draws the real meshes.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def _camera(azimuth: float, elevation: float, device: torch.device) -> tuple[Tensor, ...]:
+    """Unit vectors right, up and forward of a camera that looks at the origin."""
+    a, e = math.radians(azimuth), math.radians(elevation)
+    back = torch.tensor([math.sin(a) * math.cos(e), math.sin(e), math.cos(a) * math.cos(e)])
+    right = torch.tensor([math.cos(a), 0.0, -math.sin(a)])
+    up = torch.linalg.cross(back, right)
+    return right.to(device), up.to(device), -back.to(device)
+
+
+def _lookup(grids: Tensor, points: Tensor) -> Tensor:
+    """Trilinear values of (B, C, R, R, R) at (B, H, W, 3) points -> (B, C, H, W)."""
+    at = points.flip(-1).unsqueeze(1)  # grid_sample wants the last axis first
+    return F.grid_sample(grids, at, padding_mode="border", align_corners=False).squeeze(2)
+
+
+@torch.no_grad()
+def draw_grids(
+    grids: Tensor,
+    size: int = 160,
+    *,
+    azimuth: float = 35.0,
+    elevation: float = 25.0,
+    steps: int = 160,
+) -> np.ndarray:
+    """Shades the zero level of SDF grids, orthographic.
+
+    Args:
+        grids: (B, R, R, R) over [-1, 1]^3, axes x, y (up), z (front), negative inside.
+        size: pixels a side.
+        azimuth, elevation: of the camera, degrees; 0, 0 looks at the front.
+        steps: samples along a ray.
+
+    Returns:
+        (B, size, size, 3) uint8.
+    """
+    grids = grids.float().unsqueeze(1)
+    b, device = grids.shape[0], grids.device
+    right, up, forward = _camera(azimuth, elevation, device)
+    s = torch.linspace(-1.35, 1.35, size, device=device)
+    origin = (s[None, :, None] * right - s[:, None, None] * up).expand(b, size, size, 3)
+    depth = torch.full((b, size, size), torch.inf, device=device)
+    inside = torch.ones((b, size, size), device=device)
+    last = inside
+    for z in torch.linspace(-1.7, 1.7, steps, device=device):
+        points = origin + z * forward
+        value = _lookup(grids, points).squeeze(1)
+        value = torch.where((points.abs() > 1).any(-1), inside, value)
+        step = 3.4 / (steps - 1)
+        exact = z - step * (value / (value - last).clamp(max=-1e-9)).clamp(0, 1)
+        depth = torch.where((value < 0) & torch.isinf(depth), exact, depth)
+        last = torch.where(value > 0, value, last)
+    hit = torch.isfinite(depth)
+    points = origin + depth.nan_to_num(posinf=0.0).unsqueeze(-1) * forward
+    gradient = torch.stack(torch.gradient(grids.squeeze(1), dim=(1, 2, 3)), 1)
+    normal = F.normalize(_lookup(gradient, points), dim=1)
+    light = F.normalize(-forward + 0.5 * up - 0.4 * right, dim=0)
+    lit = (normal * light.view(1, 3, 1, 1)).sum(1).clamp(0, 1) * 0.75 + 0.2
+    clay = torch.tensor([0.62, 0.70, 0.78], device=device)
+    colour = torch.where(hit[..., None], lit[..., None] * clay, torch.ones(3, device=device))
+    return (colour * 255).round().byte().cpu().numpy()
+
+
+def sheet(tiles: np.ndarray, columns: int) -> bytes:
+    """Joins (B, H, W, 3) uint8 tiles to one PNG."""
+    from PIL import Image
+
+    b, h, w, _ = tiles.shape
+    rows = -(-b // columns)
+    page = np.full((rows * columns, h, w, 3), 255, np.uint8)
+    page[:b] = tiles
+    page = page.reshape(rows, columns, h, w, 3).swapaxes(1, 2).reshape(rows * h, columns * w, 3)
+    out = io.BytesIO()
+    Image.fromarray(page).save(out, "PNG")
+    return out.getvalue()

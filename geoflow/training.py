@@ -1,0 +1,425 @@
+"""Training: one loop for every recipe, on one process or many.
+
+All randomness of a step is drawn from generators seeded by (seed, step, process), so a resumed
+run repeats the uninterrupted one bit for bit on a CPU without any random state in the file.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from geoflow.checkpoint import save_checkpoint, write_atomically
+from geoflow.networks import build_network
+from geoflow.networks.layers import Condition
+from geoflow.objective import TimeSampling, cumulative_loss
+from geoflow.preview import draw_grids, sheet
+from geoflow.recipes import Recipe
+from geoflow.sampling import sample, time_grid
+from geoflow.transport import get_transport
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+class Source(Protocol):
+    """Where batches come from, see geoflow.data.grids.GridSource."""
+
+    categories: list[str]
+
+    def batch(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]: ...
+
+    def describe(self) -> dict[str, Any]: ...
+
+    def decode(self, samples: Tensor) -> Tensor: ...
+
+
+Draw = Callable[["Trainer"], bytes]
+"""Draws samples of the averaged network to a PNG."""
+
+
+def start_processes(device: torch.device) -> Accelerator:
+    """Joins the processes that `accelerate launch` started; alone, this is the only one."""
+    from accelerate import Accelerator
+
+    on_gpu = device.type == "cuda"
+    torch.set_float32_matmul_precision("high")
+    return Accelerator(cpu=not on_gpu, mixed_precision="bf16" if on_gpu else "no")
+
+
+@dataclass
+class RunOptions:
+    """How a run is carried out; nothing here changes what is learned."""
+
+    minutes: float | None = None
+    save_minutes: float = 2.0
+    sample_minutes: float = 4.0
+    log_every: int = 50
+    compile: bool = False
+    tensorboard: bool = False
+
+
+class Trainer:
+    """The state of a run: network, its average, optimiser, step.
+
+    Args:
+        recipe: what to train.
+        source: batches.
+        seed: of the whole run.
+        accelerator: from `start_processes`.
+    """
+
+    def __init__(self, recipe: Recipe, source: Source, seed: int, accelerator: Accelerator) -> None:
+        self.accelerator = accelerator
+        self.recipe, self.source, self.seed = recipe, source, seed
+        self.device = self.accelerator.device
+        self.transport = get_transport(recipe.transport, **recipe.transport_arguments)
+        torch.manual_seed(seed)
+        arguments = recipe.network_arguments | {"categories": len(source.categories)}
+        self.network_config = {"name": recipe.network, "arguments": arguments}
+        self.net = build_network(recipe.network, **arguments).to(self.device)
+        self.ema = build_network(recipe.network, **arguments).to(self.device).eval()
+        self.ema.load_state_dict(self.net.state_dict())
+        self.optimizer = torch.optim.AdamW(
+            self.net.parameters(),
+            lr=recipe.learning_rate,
+            betas=(0.9, 0.99),
+            weight_decay=recipe.weight_decay,
+            fused=self.device.type == "cuda",
+        )
+        self.step, self.seconds = 0, 0.0
+        self.call: Any = self.net
+
+    @property
+    def main(self) -> bool:
+        """Whether this process writes files."""
+        return self.accelerator.is_main_process
+
+    def learning_rate(self) -> float:
+        """Warm-up, constant, linear fall to zero."""
+        r = self.recipe
+        left = (r.steps - self.step) / max(1.0, r.decay * r.steps)
+        return r.learning_rate * min(1.0, (self.step + 1) / r.warmup, left)
+
+    def train_step(self) -> Tensor:
+        """One optimiser step; returns the detached mean error of this process."""
+        r = self.recipe
+        mixed = self.seed * 1_000_003 + self.step * 1009 + self.accelerator.process_index
+        cpu = torch.Generator().manual_seed(mixed)
+        on_device = torch.Generator(self.device).manual_seed(mixed)
+        size = max(1, r.batch // self.accelerator.num_processes)
+        data, labels = self.source.batch(size, cpu)
+        times = r.times if self.step >= r.instant * r.steps else TimeSampling(cumulative=0.0)
+        tau_t, tau_r, k = times.draw(size, self.transport.start, cpu)
+        drop = torch.rand(size, generator=cpu) < r.label_drop
+        cond = Condition(labels).without_labels(drop.to(self.device), len(self.source.categories))
+        eps = torch.randn(data.shape, generator=on_device, device=self.device)
+        with self.accelerator.autocast():
+            loss, error = cumulative_loss(
+                self.transport,
+                self.call,
+                data,
+                eps,
+                tau_t.to(self.device),
+                tau_r.to(self.device),
+                k,
+                cond,
+                adaptive=r.adaptive,
+                error_norm=r.error_norm,
+            )
+        loss.backward()
+        self._average_gradients()
+        nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate()
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        decay = min(r.ema, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            torch._foreach_lerp_(
+                list(self.ema.parameters()), list(self.net.parameters()), 1 - decay
+            )
+        return error.mean()
+
+    def _average_gradients(self) -> None:
+        """All processes started from the same weights; the mean gradient keeps them equal."""
+        if self.accelerator.num_processes == 1:
+            return
+        grads = [p.grad for p in self.net.parameters() if p.grad is not None]
+        flat = self.accelerator.reduce(torch.cat([g.flatten() for g in grads]), "mean")
+        for g, part in zip(grads, flat.split([g.numel() for g in grads]), strict=True):
+            g.copy_(part.view_as(g))
+
+    # -- files ------------------------------------------------------------------------------
+
+    def _tensors(self) -> dict[str, Tensor]:
+        tensors = {f"net.{n}": p for n, p in self.net.state_dict().items()}
+        tensors |= {f"ema.{n}": p for n, p in self.ema.state_dict().items()}
+        for i, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"adam.{i}.{n}": v for n, v in state.items()}
+        return {n: v.detach().contiguous() for n, v in tensors.items()}
+
+    def save(self, run: Path) -> None:
+        """Writes run/state.safetensors (to resume) and run/checkpoint (to use), atomically."""
+        if not self.main:
+            return
+        meta = {
+            "recipe": self.recipe.name,
+            "seed": str(self.seed),
+            "step": str(self.step),
+            "seconds": str(self.seconds),
+            "steps": str(self.recipe.steps),
+        }
+        temporary = run / f".state.{os.getpid()}.tmp"
+        try:
+            save_file(self._tensors(), temporary, metadata=meta)
+            os.replace(temporary, run / "state.safetensors")
+        finally:
+            temporary.unlink(missing_ok=True)
+        save_checkpoint(run / "checkpoint", self.config(), self.ema.state_dict())
+
+    def config(self) -> dict[str, Any]:
+        """What a checkpoint of this run says of itself."""
+        r = self.recipe
+        return {
+            "kind": r.name,
+            "network": self.network_config,
+            "transport": {"name": r.transport, "arguments": r.transport_arguments},
+            "data": self.source.describe(),
+            "training": {
+                "recipe": r.name,
+                "step": self.step,
+                "steps": r.steps,
+                "batch": r.batch,
+                "seed": self.seed,
+                "minutes": round(self.seconds / 60, 2),
+                "processes": self.accelerator.num_processes,
+            },
+        }
+
+    def resume(self, run: Path) -> None:
+        """Continues from run/state.safetensors.
+
+        Raises:
+            ValueError: no state there, a broken one, or one of another recipe, seed or length.
+        """
+        path = run / "state.safetensors"
+        if not path.is_file():
+            raise ValueError(f"--resume needs {path}; it does not exist; start without --resume")
+        try:
+            with safe_open(path, "pt", device=str(self.device)) as file:
+                meta, tensors = file.metadata(), {n: file.get_tensor(n) for n in file.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise ValueError(f"{path} is broken ({error}); start without --resume") from None
+        want = {
+            "recipe": self.recipe.name,
+            "seed": str(self.seed),
+            "steps": str(self.recipe.steps),
+        }
+        for key, value in want.items():
+            if meta.get(key) != value:
+                raise ValueError(
+                    f"{path} was made with {key} {meta.get(key)}; this run has {value}; use the "
+                    "same, or another --out"
+                )
+        parts: dict[str, dict[str, Tensor]] = {"net": {}, "ema": {}, "adam": {}}
+        for name, value in tensors.items():
+            kind, rest = name.split(".", 1)
+            parts[kind][rest] = value
+        self.net.load_state_dict(parts["net"])
+        self.ema.load_state_dict(parts["ema"])
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in parts["adam"].items():
+            index, key = name.split(".")
+            state.setdefault(int(index), {})[key] = value.cpu() if value.dim() == 0 else value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        self.step, self.seconds = int(meta["step"]), float(meta["seconds"])
+
+    def warm_start(self, weights: dict[str, Tensor]) -> None:
+        """Starts from another checkpoint's weights; parts that it lacks keep their start values.
+
+        Raises:
+            ValueError: the weights are of another architecture.
+        """
+        try:
+            missing, unexpected = self.net.load_state_dict(weights, strict=False)
+        except RuntimeError as error:
+            raise ValueError(
+                f"--init is of another architecture: {str(error).splitlines()[-1].strip()}"
+            ) from None
+        if unexpected:
+            raise ValueError(f"--init holds weights this network lacks: {unexpected[0]}")
+        if self.main and missing:
+            print(f"starting afresh: {', '.join(missing)}", file=sys.stderr)
+        self.ema.load_state_dict(self.net.state_dict())
+
+
+class Log:
+    """run/log.csv, TensorBoard where asked for, and one line on stderr."""
+
+    def __init__(self, run: Path, start_step: int, tensorboard: bool) -> None:
+        self.path = run / "log.csv"
+        rows = []
+        if start_step and self.path.is_file():
+            with self.path.open(newline="", encoding="utf-8") as file:
+                rows = [r for r in csv.reader(file)][1:]
+        kept = [r for r in rows if r and int(r[0]) <= start_step]
+        self.file = self.path.open("w", newline="", encoding="utf-8")
+        self.rows = csv.writer(self.file)
+        self.rows.writerow(["step", "error", "learning_rate", "seconds"])
+        self.rows.writerows(kept)
+        self.board = None
+        if tensorboard:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.board = SummaryWriter(str(run / "tensorboard"), purge_step=start_step)
+
+    def write(self, step: int, error: float, rate: float, seconds: float) -> None:
+        self.rows.writerow([step, repr(error), repr(rate), f"{seconds:.1f}"])
+        self.file.flush()
+        if self.board:
+            self.board.add_scalar("error", error, step)
+            self.board.add_scalar("learning_rate", rate, step)
+
+    def close(self) -> None:
+        self.file.close()
+        if self.board:
+            self.board.close()
+
+
+def run_training(trainer: Trainer, run: Path, options: RunOptions, draw: Draw | None = None) -> str:
+    """Trains until the recipe's steps or the minutes are over; saves at the end and on Ctrl-C.
+
+    Args:
+        trainer: fresh, or resumed.
+        run: folder for state, checkpoint, log.csv and samples/.
+        options: limits and intervals.
+        draw: draws samples; called every few minutes by the main process.
+
+    Returns:
+        one line that says how far it came.
+    """
+    if trainer.main:
+        (run / "samples").mkdir(parents=True, exist_ok=True)
+        described = asdict(trainer.recipe) | {"error_norm": repr(trainer.recipe.error_norm)}
+        write_atomically(run / "recipe.json", json.dumps(described, indent=2).encode())
+    trainer.accelerator.wait_for_everyone()
+    log = Log(run, trainer.step, options.tensorboard) if trainer.main else None
+    if options.compile:
+        trainer.call = torch.compile(trainer.net, dynamic=False)
+    try:
+        with _Interrupt() as interrupt:
+            _loop(trainer, run, options, log, draw, interrupt)
+        trainer.save(run)
+    finally:
+        if log:
+            log.close()
+    done = trainer.step >= trainer.recipe.steps
+    return (
+        f"{trainer.recipe.name}: step {trainer.step} of {trainer.recipe.steps}, "
+        f"{trainer.seconds / 60:.1f} minutes, checkpoint in {run / 'checkpoint'}"
+        + ("" if done else "; continue with --resume")
+    )
+
+
+class _Interrupt:
+    """Ctrl-C asks the loop to stop where it may be resumed exactly; a second one stops at once."""
+
+    def __enter__(self) -> _Interrupt:
+        self.asked = False
+        self.before = signal.getsignal(signal.SIGINT)
+        signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def _ask(self, number: int, frame: Any) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+        print("stopping at the next saved step; Ctrl-C again stops at once", file=sys.stderr)
+
+    def __exit__(self, *error: object) -> None:
+        signal.signal(signal.SIGINT, self.before)
+
+
+def _loop(
+    trainer: Trainer,
+    run: Path,
+    options: RunOptions,
+    log: Log | None,
+    draw: Draw | None,
+    interrupt: _Interrupt,
+) -> None:
+    begin = time.monotonic()
+    before, saved, drawn = trainer.seconds, begin, begin
+    errors: list[Tensor] = []
+    while trainer.step < trainer.recipe.steps:
+        errors.append(trainer.train_step())
+        if trainer.step % options.log_every and trainer.step < trainer.recipe.steps:
+            continue
+        error = trainer.accelerator.reduce(torch.stack(errors).mean(), "mean").item()
+        now = time.monotonic()
+        trainer.seconds = before + now - begin
+        if log:
+            log.write(trainer.step, error, trainer.learning_rate(), trainer.seconds)
+            _status(trainer, error, options.log_every)
+        errors = []
+        if draw and trainer.main and now - drawn > 60 * options.sample_minutes:
+            write_atomically(run / "samples" / f"step-{trainer.step:07d}.png", draw(trainer))
+            drawn = time.monotonic()
+        if now - saved > 60 * options.save_minutes:
+            trainer.save(run)
+            saved = time.monotonic()
+        # every process must stop at the same step: the main one decides
+        over = options.minutes is not None and now - begin > 60 * options.minutes
+        over = (over and trainer.main) or interrupt.asked
+        flag = torch.tensor(float(over), device=trainer.device)
+        if trainer.accelerator.reduce(flag, "sum").item() > 0:
+            break
+
+
+def _status(trainer: Trainer, error: float, every: int) -> None:
+    """One line on stderr: rewritten on a terminal, now and then in a log file."""
+    line = (
+        f"step {trainer.step:>7}/{trainer.recipe.steps}  error {error:.4f}  "
+        f"{trainer.seconds / 60:6.1f} min"
+    )
+    end = "\r" if sys.stderr.isatty() else "\n"
+    if sys.stderr.isatty() or trainer.step % (20 * every) == 0:
+        print(line, end=end, file=sys.stderr, flush=True)
+
+
+def draw_samples(trainer: Trainer) -> bytes:
+    """PNG of one sample a category at 1, 2 and 8 calls, from the averaged network."""
+    labels = torch.arange(len(trainer.source.categories), device=trainer.device)
+    generator = torch.Generator(trainer.device).manual_seed(0)
+    data, _ = trainer.source.batch(1, torch.Generator().manual_seed(0))
+    shape = (len(labels), *data.shape[1:])
+    noise = torch.randn(shape, generator=generator, device=trainer.device)
+    tiles = []
+    for steps in (1, 2, 8):
+        with trainer.accelerator.autocast():
+            grids = sample(
+                trainer.transport,
+                trainer.ema,
+                noise,
+                time_grid(trainer.transport, steps),
+                Condition(labels),
+            )
+        tiles.append(draw_grids(trainer.source.decode(grids), 128))
+    return sheet(np.concatenate(tiles), len(labels))
