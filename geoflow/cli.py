@@ -184,7 +184,7 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
     minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
-    init: Annotated[Path | None, typer.Option(help="Start from this checkpoint.")] = None,
+    init: Annotated[Path | None, typer.Option(help="Start from this checkpoint, without the r = t phase.")] = None,
     steps: Annotated[int | None, typer.Option(help="Length of the whole run.")] = None,
     batch: Annotated[int | None, typer.Option(help="Samples a step, all processes.")] = None,
     seed: Annotated[int, typer.Option(help="Of the whole run.")] = 0,
@@ -203,7 +203,9 @@ def train(
     from geoflow.recipes import get_recipe
 
     chosen = _usage(get_recipe, recipe)
-    changes = {k: v for k, v in (("steps", steps), ("batch", batch)) if v is not None}
+    changes: dict[str, Any] = {"steps": steps, "batch": batch}
+    changes |= {"instant": 0.0} if init is not None else {}
+    changes = {k: v for k, v in changes.items() if v is not None}
     chosen = dataclasses.replace(chosen, **changes)
     if (out / "state.safetensors").exists() and not resume:
         raise ValueError(f"{out} holds a run; continue it with --resume or use another --out")

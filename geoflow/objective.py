@@ -90,6 +90,7 @@ def cumulative_loss(
     *,
     derivative: str = "difference",
     difference_step: float = 0.02,
+    difference_share: float = 0.1,
     adaptive: float | None = 0.05,
     error_norm: ErrorNorm = mean_square,
 ) -> tuple[Tensor, Tensor]:
@@ -105,7 +106,10 @@ def cumulative_loss(
         cond: condition of the batch.
         derivative: "difference" (a forward difference, no second-order machinery, works with
             flash attention and torch.compile) or "jvp" (exact, forward-mode).
-        difference_step: clock step of the difference.
+        difference_step: least clock step of the difference.
+        difference_share: the step is at least this share of r - t. A small step multiplies the
+            network's own error by (r - t) / step in the residual; a tenth keeps that below ten and
+            still follows the path as finely as tens of Euler steps.
         adaptive: c of the per-sample weight 1 / (error + c), or None for no weight (a
             low-dimensional target is biased by it).
         error_norm: (B, ...) -> (B,) quadratic size of an error.
@@ -126,7 +130,8 @@ def cumulative_loss(
         if k:
             head = slice(0, k)
             args = (x[head], tau_t[head], tau_r[head], None if cond is None else cond[head])
-            slope = _slope(transport, net, m.detach()[head], *args, derivative, difference_step)
+            step = torch.clamp(difference_share * (tau_r[head] - tau_t[head]), min=difference_step)
+            slope = _slope(transport, net, m.detach()[head], *args, derivative, step)
             q, gap = transport.residual_scales(t[head], r[head], x)
             residual = q * (m.detach()[head] - goal[head]) - gap * slope
             goal[head] = m.detach()[head] - residual / q.clamp(min=1)
@@ -145,7 +150,7 @@ def _slope(
     tau_r: Tensor,
     cond: Any,
     derivative: str,
-    step: float,
+    step: Tensor,
 ) -> Tensor:
     """D_t m(x, t, r) along the network's own instantaneous velocity, (k, ...)."""
     schedule = transport.schedule

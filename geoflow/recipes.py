@@ -82,8 +82,9 @@ def objects_sdf() -> Recipe:
         network_arguments={"resolution": 64, "patch": 8, "overlap": 2, "width": 320, "depth": 10},
         transport="x1-FM",
         transport_arguments={"noise_std": 4.0},
-        steps=50_000,
+        steps=26_000,
         batch=256,
+        times=TimeSampling(to_data=0.4, from_noise=0.3),
         error_norm=GridError(),
     )
 

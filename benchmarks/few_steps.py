@@ -1,0 +1,533 @@
+"""Are one or two network calls as good as fifty? Scores, copies, seams and meshes of a checkpoint.
+
+    python benchmarks/few_steps.py RUN/checkpoint DATA --out DIR
+
+Prints markdown tables; DIR gets few_steps.json with every number, and contact sheets.
+
+Protocol. Generated shape i is shape i of `geoflow generate --seed 0 --category all`, so that every
+sampler starts from the same noise. They are compared with as many validation shapes a category. A
+grid becomes 2,048 points: surface at 64^3, loose fragments removed as `geoflow generate` does, even
+sampling over the area. Validation and training shapes go the same way, from the grids that training
+sees. Points stay in the units of the cube [-1, 1]^3, in which data preparation centred and scaled
+every shape: nothing is centred or scaled again. 1-NNA is that of the PVD protocol, whole sets,
+Chamfer distance, per category: 0.5 cannot be told apart, 1 perfectly. Its floor is the score of
+training shapes, drawn at random, against the same validation shapes.
+
+A generated grid without a surface is counted as failed and drawn again from fresh noise, three
+times; after that its points all lie at the origin, which counts against the sampler.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
+
+from geoflow.data.shards import ShapeDataset, split_of
+from geoflow.geometry.isosurface import extract_surface
+from geoflow.geometry.mesh import is_watertight, remove_fragments
+from geoflow.geometry.metrics import Matrix, chamfer_matrix, nearest, one_nna
+from geoflow.geometry.pointcloud import sample_surface
+from geoflow.pipelines import ObjectGenerator, draw_noise, load_generator
+from geoflow.preview import draw_grids, sheet
+
+POINTS, SEED, ATTEMPTS, PAIRS, DRAWN = 2048, 0, 3, 10, 3
+BEGIN = time.monotonic()
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A number of calls, folding the cumulative map or with r = t at every call."""
+
+    calls: int
+    cumulative: bool
+
+    @property
+    def name(self) -> str:
+        plural = "call" if self.calls == 1 else "calls"
+        return f"{self.calls} {plural}" if self.cumulative else f"r = t, {self.calls} {plural}"
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """What is kept of one mesh; points is None where the grid has no surface."""
+
+    points: np.ndarray | None
+    watertight: bool = False
+    fragments: int = 0
+    components: int = 0
+
+
+@dataclass
+class ShapeSet:
+    """Grids, their category numbers and clouds, in the same order.
+
+    Attributes:
+        grids: (N, R, R, R), int8 in units of truncation / 127, or float32 in cube units.
+        labels: (N,) numbers of the generator's categories.
+        clouds: (N, 2048, 3) float32.
+        meshes: share of watertight meshes, fragments and so on.
+    """
+
+    grids: np.ndarray
+    labels: np.ndarray
+    clouds: np.ndarray
+    meshes: dict[str, float]
+
+    def of(self, category: int) -> np.ndarray:
+        """(n, 2048, 3) clouds of a category."""
+        return self.clouds[self.labels == category]
+
+
+def say(text: str) -> None:
+    """A line of progress."""
+    print(f"[{time.monotonic() - BEGIN:6.1f} s] {text}", file=sys.stderr, flush=True)
+
+
+# -- grids to points, in worker processes ---------------------------------------------------------
+
+
+def to_cloud(job: tuple[np.ndarray, float, tuple[int, int]]) -> Cloud:
+    """(grid, factor to cube units, seed) -> its surface as points. Runs in a worker."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    grid, factor, seed = job
+    try:
+        surface = extract_surface(grid.astype(np.float32) * factor, backend="skimage")
+        vertices, faces, removed = remove_fragments(*surface)
+        points, _ = sample_surface(vertices, faces, POINTS, np.random.default_rng(seed))
+    except ValueError:  # no surface, or not finite
+        return Cloud(None)
+    rows, columns = faces[:, :2].ravel(), faces[:, 1:].ravel()
+    links = coo_array((np.ones(len(rows), np.int8), (rows, columns)), (len(vertices),) * 2)
+    pieces = connected_components(links, directed=False)[0]
+    return Cloud(points.astype(np.float32), is_watertight(faces), removed, int(pieces))
+
+
+def submit(
+    pool: ProcessPoolExecutor, grids: np.ndarray, factor: float, number: int
+) -> Iterator[Cloud]:
+    """Starts the meshing; `number` tells the random points of one set from another's."""
+    jobs = ((grid, factor, (number, i)) for i, grid in enumerate(grids))
+    return pool.map(to_cloud, jobs, chunksize=4)
+
+
+def collect(
+    name: str, clouds: Iterable[Cloud], grids: np.ndarray, labels: np.ndarray, failed: int = 0
+) -> ShapeSet:
+    """Waits for the meshes; a cloud still missing becomes points at the origin."""
+    done = list(clouds)
+    meshed = [c for c in done if c.points is not None]
+    lost = len(done) - len(meshed)
+    many = max(1, len(meshed))
+    meshes = {
+        "shapes": len(done),
+        "without_surface_at_first": failed,
+        "without_surface": lost,
+        "watertight_share": sum(c.watertight for c in meshed) / max(1, len(done)),
+        "mean_fragments_removed": sum(c.fragments for c in meshed) / many,
+        "mean_components": sum(c.components for c in meshed) / many,
+    }
+    origin = np.zeros((POINTS, 3), np.float32)
+    points = np.stack([origin if c.points is None else c.points for c in done])
+    say(f"{name}: {len(meshed)} of {len(done)} meshed")
+    return ShapeSet(grids, labels, points, meshes)
+
+
+# -- the sets -------------------------------------------------------------------------------------
+
+
+def choose_shapes(
+    names: list[str], labels: np.ndarray, split: str, categories: list[str], limit: int | None
+) -> np.ndarray:
+    """Places of the first `limit` shapes a category of a split, category by category."""
+    places = []
+    belongs = np.array([split_of(name) == split for name in names])
+    for k in range(len(categories)):
+        places.append(np.flatnonzero(belongs & (labels == k))[:limit])
+    return np.concatenate(places)
+
+
+def read_grids(
+    args: argparse.Namespace, generator: ObjectGenerator
+) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], float]:
+    """Validation and training grids with labels as the generator numbers them; truncation.
+
+    Raises:
+        ValueError: the data set lacks a category, or has too few shapes of one.
+    """
+    dataset = ShapeDataset.open(args.data)
+    absent = sorted(set(generator.categories) - set(dataset.categories))
+    if absent:
+        raise ValueError(f"{args.data} lacks the checkpoint's categories {', '.join(absent)}")
+    if abs(dataset.truncation - generator.config["data"]["truncation"]) > 1e-6:
+        raise ValueError(f"{args.data} and the checkpoint differ in the truncation of the grids")
+    values, stored, names = dataset.load_sdf(generator.resolution, "all", max(1, args.workers))
+    number = {c: k for k, c in enumerate(generator.categories)}
+    labels = np.array([number.get(c, -1) for c in dataset.categories])[stored]
+    sets = {}
+    for split, limit in (("validation", args.per_category), ("train", args.train_limit)):
+        keep = choose_shapes(names, labels, split, generator.categories, limit)
+        counts = np.bincount(labels[keep], minlength=len(number))
+        if counts.min() < args.per_category:
+            raise ValueError(
+                f"{args.data} has {counts.min()} {split} shapes of "
+                f"{generator.categories[int(counts.argmin())]}; --per-category "
+                f"{args.per_category} needs as many; ask for fewer"
+            )
+        sets[split] = values[keep], labels[keep]
+    return sets, dataset.truncation
+
+
+def draw_sampler(
+    generator: ObjectGenerator, sampler: Sampler, noise: torch.Tensor, names: list[str], batch: int
+) -> np.ndarray:
+    """(N, R, R, R) float32 grids in cube units."""
+    grids = []
+    for start in range(0, len(noise), batch):
+        part = slice(start, start + batch)
+        options = {"steps": sampler.calls, "cumulative": sampler.cumulative}
+        grids.append(generator.sdf(noise[part], names[part], **options).float().cpu().numpy())
+    return np.concatenate(grids)
+
+
+def retry(
+    generator: ObjectGenerator,
+    sampler: Sampler,
+    names: list[str],
+    grids: np.ndarray,
+    clouds: list[Cloud],
+    number: int,
+) -> int:
+    """Draws grids without a surface again, in place; returns how many there were at first."""
+    missing = [i for i, cloud in enumerate(clouds) if cloud.points is None]
+    failed = len(missing)
+    for attempt in range(1, ATTEMPTS + 1):
+        if not missing:
+            break
+        say(f"{sampler.name}: {len(missing)} grids without a surface, attempt {attempt}")
+        shape = generator.grid_shape()
+        noise = torch.stack([draw_noise(SEED, i, shape, attempt) for i in missing])
+        again = draw_sampler(generator, sampler, noise, [names[i] for i in missing], 16)
+        for i, grid in zip(missing, again, strict=True):
+            grids[i], clouds[i] = grid, to_cloud((grid, 1.0, (number, i)))
+        missing = [i for i in missing if clouds[i].points is None]
+    return failed
+
+
+def generate_sets(
+    generator: ObjectGenerator, samplers: list[Sampler], count: int, pool: ProcessPoolExecutor
+) -> dict[Sampler, ShapeSet]:
+    """`count` shapes a category from every sampler; meshing runs beside the network."""
+    total = count * len(generator.categories)
+    noise = torch.stack([draw_noise(SEED, i, generator.grid_shape()) for i in range(total)])
+    names = [generator.category_of(i) for i in range(total)]
+    labels = np.arange(total) % len(generator.categories)
+    batch = 128 if generator.device.type == "cuda" else 4
+    drawn = {}
+    for number, sampler in enumerate(samplers, 2):
+        grids = draw_sampler(generator, sampler, noise, names, batch)
+        drawn[sampler] = number, grids, submit(pool, grids, 1.0, number)
+        say(f"{sampler.name}: {total} shapes sampled")
+    sets = {}
+    for sampler, (number, grids, pending) in drawn.items():
+        clouds = list(pending)
+        failed = retry(generator, sampler, names, grids, clouds, number)
+        sets[sampler] = collect(sampler.name, clouds, grids, labels, failed)
+    return sets
+
+
+# -- scores ---------------------------------------------------------------------------------------
+
+
+def score_categories(
+    categories: list[str],
+    sets: dict[str, ShapeSet],
+    validation: ShapeSet,
+    training: ShapeSet,
+    copies_of: str,
+    device: torch.device,
+) -> tuple[dict[str, dict[str, float]], dict[str, Any]]:
+    """1-NNA of every set, and distances to the nearest training shape.
+
+    Returns:
+        category -> set or "training (floor)" -> 1-NNA; and for the shapes of `copies_of` and of
+        validation the distance to the nearest training shape, its place, and the shape's place.
+    """
+    rng = np.random.default_rng(SEED)
+    scores: dict[str, dict[str, float]] = {}
+    found: dict[str, list[np.ndarray]] = {"generated": [], "validation": [], "shape": [], "of": []}
+    for k, category in enumerate(categories):
+        real, known = validation.of(k), training.of(k)
+        bb = chamfer_matrix(real, device=device)
+        to_known = chamfer_matrix(real, known, device=device)
+        pick = rng.choice(len(known), len(real), replace=False)
+        aa = chamfer_matrix(known[pick], device=device)
+        row = {"training (floor)": one_nna(aa, to_known[:, pick].T, bb)}
+        for name, shapes in sets.items():
+            row[name] = _one_nna(shapes.of(k), real, bb, device)
+        scores[category] = row
+        index, distance = nearest(chamfer_matrix(sets[copies_of].of(k), known, device=device))
+        found["generated"].append(distance)
+        found["shape"].append(np.flatnonzero(sets[copies_of].labels == k))
+        found["of"].append(np.flatnonzero(training.labels == k)[index])
+        found["validation"].append(nearest(to_known)[1])
+        say(f"scored {category}: " + ", ".join(f"{n} {v:.3f}" for n, v in row.items()))
+    return scores, {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+def _one_nna(a: np.ndarray, b: np.ndarray, bb: Matrix, device: torch.device) -> float:
+    return one_nna(chamfer_matrix(a, device=device), chamfer_matrix(a, b, device=device), bb)
+
+
+def summarise_scores(
+    scores: dict[str, dict[str, float]], samplers: list[Sampler], reference: Sampler
+) -> dict[str, Any]:
+    """Means over categories, and differences of the few calls to the reference.
+
+    The standard error of a difference treats the categories as independent.
+    """
+    table = {name: [row[name] for row in scores.values()] for name in next(iter(scores.values()))}
+    differences = {}
+    for sampler in samplers:
+        if sampler != reference:
+            gap = np.subtract(table[sampler.name], table[reference.name])
+            error = float(gap.std(ddof=1) / len(gap) ** 0.5) if len(gap) > 1 else 0.0
+            key = f"{sampler.name} - {reference.name}"
+            differences[key] = {"mean": float(gap.mean()), "standard_error": error}
+    means = {name: float(np.mean(column)) for name, column in table.items()}
+    return {"mean": means, "differences": differences}
+
+
+def summarise_copies(found: dict[str, np.ndarray], categories: list[str]) -> dict[str, Any]:
+    """Medians of the distance to the nearest training shape; a copier's would be near 0."""
+    generated = float(np.median(found["generated"]))
+    validation = float(np.median(found["validation"]))
+    closest = np.argsort(found["generated"], kind="stable")[:PAIRS]
+    pairs = [
+        {
+            "category": categories[int(found["shape"][i]) % len(categories)],
+            "generated": int(found["shape"][i]),
+            "training_row": int(found["of"][i]),
+            "distance": float(found["generated"][i]),
+        }
+        for i in closest
+    ]
+    return {
+        "median_generated_to_training": generated,
+        "median_validation_to_training": validation,
+        "ratio": generated / max(validation, 1e-12),
+        "smallest_generated": float(found["generated"].min()),
+        "smallest_validation": float(found["validation"].min()),
+        "closest_pairs": pairs,
+    }
+
+
+@torch.no_grad()
+def measure_seams(
+    grids: np.ndarray, factor: float, truncation: float, patch: int, device: torch.device
+) -> dict[str, float]:
+    """Mean |second difference| in the band |sdf| < truncation / 2, in cube units.
+
+    Along each axis: where the three cells lie in two patches ("border"), and where in one
+    ("inside"). Real grids tell how far the ratio differs from 1 without any patch.
+    """
+    total = torch.zeros(2, 3, dtype=torch.float64)
+    count = torch.zeros(2, 3, dtype=torch.float64)
+    centre = torch.arange(1, grids.shape[1] - 1, device=device)
+    border = (centre - 1) // patch != (centre + 1) // patch
+    for part in np.array_split(grids, -(-len(grids) // 64)):
+        x = torch.from_numpy(part).to(device).float() * factor
+        for axis in (1, 2, 3):
+            bend = x.diff(n=2, dim=axis).abs().movedim(axis, -1)
+            band = x.narrow(axis, 1, len(centre)).abs().movedim(axis, -1) < truncation / 2
+            for row, place in enumerate((border, ~border)):
+                chosen = band & place
+                total[row, axis - 1] += torch.where(chosen, bend, 0).sum(dtype=torch.float64).cpu()
+                count[row, axis - 1] += chosen.sum().cpu()
+    mean = total / count.clamp(min=1)
+    pooled = total.sum(1) / count.sum(1).clamp(min=1)
+    result = {"border": float(pooled[0]), "inside": float(pooled[1])}
+    result["ratio"] = result["border"] / max(result["inside"], 1e-12)
+    for axis, name in enumerate("xyz"):
+        result[f"ratio_{name}"] = float(mean[0, axis] / mean[1, axis].clamp(min=1e-12))
+    return result
+
+
+# -- pictures and text ----------------------------------------------------------------------------
+
+
+def draw(grids: np.ndarray, factor: float, device: torch.device) -> np.ndarray:
+    """(B, size, size, 3) pictures; a cell that is not finite counts as outside."""
+    values = torch.from_numpy(grids).to(device).float() * factor
+    parts = [draw_grids(part, 192) for part in values.nan_to_num(nan=1.0).split(16)]
+    return np.concatenate(parts)
+
+
+def contact_sheet(
+    path: Path, shapes: ShapeSet, factor: float, categories: list[str], device: torch.device
+) -> None:
+    """The first three shapes a category; a column is a category."""
+    count = min(DRAWN, int(np.bincount(shapes.labels).min()))
+    places = np.stack([np.flatnonzero(shapes.labels == k)[:count] for k in range(len(categories))])
+    tiles = draw(shapes.grids[places.T.ravel()], factor, device)
+    path.write_bytes(sheet(tiles, len(categories)))
+
+
+def write_pictures(
+    out: Path,
+    generated: dict[Sampler, ShapeSet],
+    validation: ShapeSet,
+    training: ShapeSet,
+    copies: tuple[Sampler, list[dict[str, Any]]],
+    factor: float,
+    generator: ObjectGenerator,
+) -> None:
+    """Contact sheets, and the closest pairs: generated on the left, training on the right."""
+    categories, device = generator.categories, generator.device
+    contact_sheet(out / "validation.png", validation, factor, categories, device)
+    for sampler, shapes in generated.items():
+        plural = "call" if sampler.calls == 1 else "calls"
+        end = f"{sampler.calls}{plural}" if sampler.cumulative else f"{sampler.calls}"
+        contact_sheet(out / f"samples_{end}.png", shapes, 1.0, categories, device)
+    sampler, pairs = copies
+    left = draw(generated[sampler].grids[[p["generated"] for p in pairs]], 1.0, device)
+    right = draw(training.grids[[p["training_row"] for p in pairs]], factor, device)
+    tiles = np.stack([left, right], 1).reshape(-1, *left.shape[1:])
+    (out / "closest_pairs.png").write_bytes(sheet(tiles, 4))
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """The tables and summary lines."""
+    scores, mean = report["one_nna"]["categories"], report["one_nna"]["mean"]
+    lines = ["1-NNA against validation shapes, Chamfer distance (0.5 is best)", ""]
+    lines += [f"| category | {' | '.join(mean)} |", "|---" * (len(mean) + 1) + "|"]
+    for category, row in (scores | {"**mean**": mean}).items():
+        lines.append(f"| {category} | " + " | ".join(f"{row[n]:.3f}" for n in mean) + " |")
+    lines.append("")
+    for name, gap in report["one_nna"]["differences"].items():
+        lines.append(f"- {name}: {gap['mean']:+.3f} +- {gap['standard_error']:.3f}")
+    copies = report["copies"]
+    lines.append(
+        f"- nearest training shape ({copies['sampler']}): median distance "
+        f"{copies['median_generated_to_training']:.5f}, validation shapes "
+        f"{copies['median_validation_to_training']:.5f}, ratio {copies['ratio']:.2f}; "
+        f"smallest {copies['smallest_generated']:.5f} and {copies['smallest_validation']:.5f}"
+    )
+    lines += ["", "| set | watertight | fragments removed | components | no surface |"]
+    lines.append("|---" * 5 + "|")
+    for name, row in report["meshes"].items():
+        lines.append(
+            f"| {name} | {row['watertight_share']:.1%} | {row['mean_fragments_removed']:.2f} | "
+            f"{row['mean_components']:.2f} | {row['without_surface_at_first']} |"
+        )
+    lines += ["", "| set | bend at patch borders | inside patches | ratio |", "|---" * 4 + "|"]
+    for name, row in report["seams"].items():
+        lines.append(f"| {name} | {row['border']:.5f} | {row['inside']:.5f} | {row['ratio']:.3f} |")
+    return "\n".join(lines)
+
+
+# -- the run --------------------------------------------------------------------------------------
+
+
+def run(args: argparse.Namespace, pool: ProcessPoolExecutor) -> dict[str, Any]:
+    """Everything; returns what few_steps.json holds."""
+    generator = load_generator(args.checkpoint, args.device)
+    categories, device = generator.categories, generator.device
+    say(f"loaded {args.checkpoint} on {device}")
+    grids, truncation = read_grids(args, generator)
+    factor = truncation / 127
+    say("read " + " and ".join(f"{len(g)} {name}" for name, (g, _) in grids.items()) + " shapes")
+    pending = {name: submit(pool, g, factor, i) for i, (name, (g, _)) in enumerate(grids.items())}
+    samplers = [Sampler(calls, True) for calls in args.steps]
+    reference = Sampler(args.reference, False)
+    samplers += dict.fromkeys([Sampler(max(args.steps), False), reference])
+    copier = Sampler(2 if 2 in args.steps else args.steps[-1], True)
+    generated = generate_sets(generator, samplers, args.per_category, pool)
+    real = {name: collect(name, pending[name], *grids[name]) for name in grids}
+    validation, training = real["validation"], real["train"]
+    named = {sampler.name: shapes for sampler, shapes in generated.items()}
+    scores, found = score_categories(categories, named, validation, training, copier.name, device)
+    patch = int(generator.config["network"]["arguments"].get("patch", 8))
+    seams = {"validation": measure_seams(validation.grids, factor, truncation, patch, device)}
+    for name, shapes in named.items():
+        seams[name] = measure_seams(shapes.grids, 1.0, truncation, patch, device)
+    copies = summarise_copies(found, categories)
+    pairs = copies["closest_pairs"]
+    write_pictures(args.out, generated, validation, training, (copier, pairs), factor, generator)
+    return {
+        "checkpoint": generator.config.get("training", {}) | {"digest": generator.digest},
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "per_category": args.per_category,
+        "training_shapes": len(training.labels),
+        "one_nna": {"categories": scores} | summarise_scores(scores, samplers, reference),
+        "copies": {"sampler": copier.name} | copies,
+        "meshes": {name: s.meshes for name, s in (real | named).items()},
+        "seams": seams,
+        "seconds": round(time.monotonic() - BEGIN, 1),
+    }
+
+
+def call_counts(text: str) -> list[int]:
+    """ "1,2,4" -> [1, 2, 4]."""
+    counts = sorted({int(part) for part in text.split(",")})
+    if counts[0] < 1:
+        raise ValueError
+    return counts
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("checkpoint", help="folder with config.json")
+    parser.add_argument("data", type=Path, help="data set of data_prep/objects.py")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the results")
+    parser.add_argument("--per-category", type=int, default=40, help="shapes compared")
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--steps", type=call_counts, default=[1, 2, 4], help="calls: 1,2,4")
+    parser.add_argument("--reference", type=int, default=50, help="calls of the r = t sampler")
+    parser.add_argument("--workers", type=int, default=16, help="meshing processes")
+    parser.add_argument("--train-limit", type=int, help="training shapes a category; default all")
+    args = parser.parse_args(arguments)
+    for name in ("per_category", "reference", "workers", "train_limit"):
+        least = 2 if name == "per_category" else 1
+        value = getattr(args, name)
+        if value is not None and value < least:
+            option = "--" + name.replace("_", "-")
+            parser.error(f"{option} must be at least {least}; got {value}")
+    return args
+
+
+def main(arguments: list[str] | None = None) -> None:
+    args = parse(arguments)
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+        context = multiprocessing.get_context("fork")  # before CUDA starts; workers use no torch
+        with ProcessPoolExecutor(args.workers, mp_context=context) as pool:
+            pool.submit(abs, 0).result()  # starts all workers
+            try:
+                report = run(args, pool)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        (args.out / "few_steps.json").write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+    except (ValueError, OSError) as error:
+        sys.exit(f"few_steps: {' '.join(str(error).split())}")
+    print(markdown(report))
+    say(f"results in {args.out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,403 @@
+"""The training loop on a toy set: resuming is exact, a kill loses little, processes agree."""
+
+import contextlib
+import csv
+import dataclasses
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from geoflow.checkpoint import load_checkpoint
+from geoflow.data.grids import GridSource
+from geoflow.data.shards import Shape, ShapeWriter
+from geoflow.pipelines import load_generator
+from geoflow.recipes import RECIPES, Recipe, get_recipe
+from geoflow.training import RunOptions, Trainer, draw_samples, run_training, start_processes
+
+ROOT = Path(__file__).parent.parent
+R = 16
+CPU = torch.device("cpu")
+QUIET = RunOptions(log_every=5)
+
+
+def write_shapes(folder: Path, count: int = 12) -> Path:
+    """Balls and boxes of several sizes."""
+    axis = -1 + (np.arange(R) + 0.5) * 2 / R
+    grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1)
+    rng = np.random.default_rng(0)
+    writer = ShapeWriter(folder, [R], 0.25, 0)
+    for i in range(count):
+        size = rng.uniform(0.4, 0.7, 3)
+        ball = np.linalg.norm(grid, axis=-1) - size[0]
+        box = (np.abs(grid) - size).max(-1)
+        for category, sdf in (("ball", ball), ("box", box)):
+            name = f"{category}/{category}_{10 * i:05d}"
+            writer.add(Shape(name, category, 0.5 + 0.1 * i, {R: np.clip(sdf, -0.25, 0.25)}))
+    writer.flush()
+    return folder
+
+
+def toy(**changes) -> Recipe:
+    network = {
+        "resolution": R,
+        "patch": 4,
+        "overlap": 1,
+        "width": 64,
+        "depth": 1,
+        "hidden": 64,
+        "bottleneck": 16,
+    }
+    defaults = {"network_arguments": network, "steps": 20, "batch": 4, "warmup": 4}
+    return dataclasses.replace(get_recipe("objects-sdf-tiny"), **defaults | changes)
+
+
+def make_trainer(folder: Path, seed: int = 0, **changes) -> Trainer:
+    source = GridSource.open(folder, CPU, resolution=R)
+    return Trainer(toy(**changes), source, seed, start_processes(CPU))
+
+
+def read_log(run: Path) -> list[list[str]]:
+    """Rows without the seconds, which differ from run to run."""
+    with (run / "log.csv").open(newline="", encoding="utf-8") as file:
+        return [row[:3] for row in csv.reader(file)]
+
+
+def assert_same_run(a: Path, b: Path) -> None:
+    """Bit for bit: weights, averages, optimiser, log."""
+    assert read_log(a) == read_log(b)
+    states = [load_file(run / "state.safetensors") for run in (a, b)]
+    assert states[0].keys() == states[1].keys()
+    for name, value in states[0].items():
+        assert torch.equal(value, states[1][name]), name
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Small tensors, and sums in the same order as in the processes started here."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_shapes(tmp_path_factory.mktemp("shapes"))
+
+
+@pytest.fixture(scope="module")
+def whole(folder, tmp_path_factory):
+    """A run of 20 steps without a break."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    line = run_training(make_trainer(folder), run, QUIET)
+    assert "step 20 of 20" in line and "--resume" not in line
+    return run
+
+
+class StopAfter(Trainer):
+    """Raises in the middle of a step, as a crash would; what was saved stays."""
+
+    limit = 10
+
+    def train_step(self):
+        if self.step == self.limit:
+            raise KeyboardInterrupt
+        return super().train_step()
+
+
+@pytest.mark.parametrize("limit", [10, 13])
+def test_a_resumed_run_repeats_the_whole_one_bit_for_bit(folder, whole, tmp_path, limit):
+    """Cut at step 10, or at step 13 after a save at step 10."""
+    source = GridSource.open(folder, CPU, resolution=R)
+    trainer = StopAfter(toy(), source, 0, start_processes(CPU))
+    trainer.limit = limit
+    with pytest.raises(KeyboardInterrupt):
+        run_training(trainer, tmp_path, dataclasses.replace(QUIET, save_minutes=0.0))
+    fresh = make_trainer(folder)
+    fresh.resume(tmp_path)
+    assert fresh.step == 10 and fresh.seconds > 0
+    run_training(fresh, tmp_path, QUIET)
+    assert_same_run(whole, tmp_path)
+
+
+def test_the_log_is_of_this_run_and_the_error_falls(whole):
+    rows = read_log(whole)
+    assert rows[0] == ["step", "error", "learning_rate"]
+    assert [int(row[0]) for row in rows[1:]] == [5, 10, 15, 20]
+    rates = [float(row[2]) for row in rows[1:]]
+    assert rates == [6e-4, 6e-4, pytest.approx(3.75e-4), 0.0]
+
+
+def test_another_seed_gives_another_run(folder, whole, tmp_path):
+    run_training(make_trainer(folder, seed=1), tmp_path, QUIET)
+    assert read_log(tmp_path)[1:] != read_log(whole)[1:]
+
+
+def test_training_lowers_the_error(folder, tmp_path):
+    trainer = make_trainer(folder, steps=150, batch=8, learning_rate=2e-3, instant=1.0)
+    run_training(trainer, tmp_path, dataclasses.replace(QUIET, log_every=10))
+    errors = [float(row[1]) for row in read_log(tmp_path)[1:]]
+    assert np.mean(errors[-3:]) < 0.6 * errors[0]
+
+
+def test_minutes_stop_a_run_that_can_go_on(folder, whole, tmp_path):
+    line = run_training(make_trainer(folder), tmp_path, dataclasses.replace(QUIET, minutes=0.0))
+    assert "step 5 of 20" in line and "continue with --resume" in line
+    fresh = make_trainer(folder)
+    fresh.resume(tmp_path)
+    run_training(fresh, tmp_path, QUIET)
+    assert_same_run(whole, tmp_path)
+
+
+def test_interrupting_saves_and_the_run_can_go_on(folder, whole, tmp_path):
+    class Interrupted(Trainer):
+        def train_step(self):
+            if self.step == 7:
+                signal.raise_signal(signal.SIGINT)
+            return super().train_step()
+
+    source = GridSource.open(folder, CPU, resolution=R)
+    before = signal.getsignal(signal.SIGINT)
+    line = run_training(Interrupted(toy(), source, 0, start_processes(CPU)), tmp_path, QUIET)
+    assert "step 10 of 20" in line
+    assert signal.getsignal(signal.SIGINT) is before
+    fresh = make_trainer(folder)
+    fresh.resume(tmp_path)
+    run_training(fresh, tmp_path, QUIET)
+    assert_same_run(whole, tmp_path)
+
+
+# -- the checkpoint ------------------------------------------------------------------------
+
+
+def test_the_checkpoint_generates(whole):
+    generator = load_generator(whole / "checkpoint", "cpu")
+    assert generator.categories == ["ball", "box"]
+    assert generator.metres == {"ball": pytest.approx(1.05), "box": pytest.approx(1.05)}
+    noise = torch.randn(2, R, R, R, generator=torch.Generator().manual_seed(0))
+    sdf = generator.sdf(noise, ["ball", "box"], steps=2)
+    assert sdf.shape == (2, R, R, R)
+    assert torch.isfinite(sdf).all() and sdf.std() > 1e-3
+    assert not torch.equal(sdf, generator.sdf(noise, ["box", "ball"], steps=2))
+
+
+def test_the_checkpoint_holds_the_averaged_weights_and_says_what_it_is(whole):
+    config, weights, _ = load_checkpoint(whole / "checkpoint")
+    state = load_file(whole / "state.safetensors")
+    for name, value in weights.items():
+        assert torch.allclose(value, state[f"ema.{name}"], rtol=1e-3, atol=1e-6)
+    moved = [not torch.equal(state[f"ema.{n}"], state[f"net.{n}"]) for n in weights]
+    assert any(moved)
+    assert config["kind"] == "objects-sdf-tiny"
+    assert config["transport"] == {"name": "x1-FM", "arguments": {"noise_std": 4.0}}
+    assert config["network"]["arguments"]["categories"] == 2
+    assert config["data"]["categories"] == ["ball", "box"] and config["data"]["resolution"] == R
+    assert config["data"]["training_shapes"] == 24
+    training = config["training"]
+    assert (training["step"], training["steps"], training["seed"]) == (20, 20, 0)
+    assert json.loads((whole / "recipe.json").read_text())["batch"] == 4
+
+
+def test_a_new_run_may_start_from_a_checkpoint(folder, whole, tmp_path, capsys):
+    weights = load_checkpoint(whole / "checkpoint")[1]
+    trainer = make_trainer(folder, seed=5)
+    trainer.warm_start(weights)
+    assert trainer.step == 0
+    for net in (trainer.net, trainer.ema):
+        assert all(torch.equal(v, weights[n]) for n, v in net.state_dict().items())
+    wider = toy().network_arguments | {"context_width": 6}
+    trainer = make_trainer(folder, network_arguments=wider)
+    trainer.warm_start(weights)
+    assert "starting afresh: " in capsys.readouterr().err
+    other = toy().network_arguments | {"width": 128}
+    with pytest.raises(ValueError, match="--init is of another architecture") as caught:
+        make_trainer(folder, network_arguments=other).warm_start(weights)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match="--init holds weights this network lacks: x"):
+        trainer.warm_start({"x": torch.zeros(1)})
+
+
+def test_pictures_are_drawn_on_the_way(folder, tmp_path):
+    options = dataclasses.replace(QUIET, sample_minutes=0.0)
+    run_training(make_trainer(folder, steps=5), tmp_path, options, draw_samples)
+    picture = tmp_path / "samples" / "step-0000005.png"
+    from PIL import Image
+
+    with Image.open(picture) as image:
+        assert image.size == (2 * 128, 3 * 128)  # a column a category; 1, 2 and 8 calls
+    assert [p.name for p in (tmp_path / "samples").iterdir()] == [picture.name]
+
+
+# -- what --resume refuses -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seed", "changes", "word"),
+    [
+        (1, {}, "was made with seed 0; this run has 1"),
+        (0, {"steps": 40}, "was made with steps 20; this run has 40"),
+        (0, {"name": "other"}, "was made with recipe objects-sdf-tiny; this run has other"),
+    ],
+)
+def test_resume_refuses_another_run_in_one_line(folder, whole, seed, changes, word):
+    with pytest.raises(ValueError, match=word) as caught:
+        make_trainer(folder, seed=seed, **changes).resume(whole)
+    assert "\n" not in str(caught.value) and "another --out" in str(caught.value)
+
+
+def test_resume_refuses_nothing_and_rubbish(folder, whole, tmp_path):
+    trainer = make_trainer(folder)
+    with pytest.raises(ValueError, match="it does not exist; start without --resume"):
+        trainer.resume(tmp_path)
+    state = (whole / "state.safetensors").read_bytes()
+    for rubbish in (b"", state[:100], state[:-100], b"x" * 1000):
+        (tmp_path / "state.safetensors").write_bytes(rubbish)
+        with pytest.raises(ValueError, match="is broken") as caught:
+            trainer.resume(tmp_path)
+        assert "\n" not in str(caught.value)
+
+
+# -- processes -----------------------------------------------------------------------------
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+sys.path.insert(0, sys.argv[1])
+import test_training as here
+from geoflow.training import run_training, RunOptions
+folder, run, steps = Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
+trainer = here.make_trainer(folder, steps=steps)
+if "--resume" in sys.argv:
+    trainer.resume(run)
+    print("resumed at", trainer.step)
+run_training(trainer, run, RunOptions(log_every=5, save_minutes=0.0))
+if trainer.accelerator.num_processes > 1:
+    from safetensors.torch import save_file
+    rank = trainer.accelerator.process_index
+    save_file(trainer.net.state_dict(), run / f"rank{rank}.safetensors")
+    trainer.accelerator.end_training()
+"""
+
+
+def environment() -> dict[str, str]:
+    path = os.pathsep.join(p for p in (str(ROOT), os.environ.get("PYTHONPATH", "")) if p)
+    return os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+
+
+def command(script: Path, folder: Path, run: Path, steps: int, *more: str) -> list[str]:
+    return [str(script), str(Path(__file__).parent), str(folder), str(run), str(steps), *more]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_kill_9_and_resume(folder, tmp_path):
+    """Killed at any moment (also while saving); the end is the same as without the kill."""
+    script, run, steps = tmp_path / "script.py", tmp_path / "run", 120
+    script.write_text(SCRIPT)
+    args = [sys.executable, *command(script, folder, run, steps)]
+    process = subprocess.Popen(args, env=environment(), stderr=subprocess.DEVNULL)
+    try:
+        limit = time.monotonic() + 60
+        while not (run / "state.safetensors").exists() or len(read_log(run)) < 4:
+            assert process.poll() is None and time.monotonic() < limit
+            time.sleep(0.02)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == -signal.SIGKILL
+    done = subprocess.run(
+        [*args, "--resume"], env=environment(), capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    at = int(done.stdout.split()[-1])
+    assert 0 < at < steps and at % 5 == 0
+    run_training(make_trainer(folder, steps=steps), tmp_path / "whole", QUIET)
+    assert_same_run(tmp_path / "whole", run)
+
+
+@pytest.mark.slow
+def test_two_processes_average_their_gradients(folder, tmp_path):
+    """Two processes = one process that averages both processes' batches."""
+    script, run, steps = tmp_path / "script.py", tmp_path / "run", 5
+    script.write_text(SCRIPT)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # `accelerate launch --cpu` starts one process only; on GPUs it uses this same launcher
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"]
+    args = [*launch, f"--master_port={port}", *command(script, folder, run, steps)]
+    done = subprocess.run(args, env=environment(), capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-3000:]
+    ranks = [load_file(run / f"rank{k}.safetensors") for k in (0, 1)]
+    assert all(torch.equal(value, ranks[1][name]) for name, value in ranks[0].items())
+    config, _, _ = load_checkpoint(run / "checkpoint")
+    assert config["training"]["processes"] == 2
+
+    def flat(weights):
+        return torch.cat([weights[name].flatten() for name in sorted(weights)])
+
+    start = flat(make_trainer(folder, steps=steps).net.state_dict())
+    both, alone = make_trainer(folder, steps=steps), make_trainer(folder, steps=steps)
+    _play_two_processes(both)
+    for _ in range(steps):
+        both.train_step()
+        alone.train_step()
+    moved = (flat(ranks[0]) - start).norm()
+    assert moved > 0.1
+    # Adam turns the rounding of gradients near zero into small but visible steps
+    assert (flat(both.net.state_dict()) - flat(ranks[0])).norm() < 0.02 * moved
+    assert (flat(alone.net.state_dict()) - flat(ranks[0])).norm() > 0.2 * moved
+
+
+def _play_two_processes(trainer: Trainer) -> None:
+    """Makes one process take the batches of both and average their gradients, step by step."""
+
+    class Both:
+        num_processes, is_main_process, device = 2, True, CPU
+        process_index = 0
+        autocast = staticmethod(trainer.accelerator.autocast)
+
+    both, step = Both(), trainer.train_step
+    trainer.accelerator = both
+    params = list(trainer.net.parameters())
+
+    def average_gradients():
+        mine = [p.grad.clone() for p in params]
+        both.process_index, trainer._average_gradients = 1, lambda: stop(mine)
+        for p in params:
+            p.grad = None
+        with contextlib.suppress(_Done):
+            step()
+        both.process_index, trainer._average_gradients = 0, average_gradients
+
+    def stop(mine):
+        for p, first in zip(params, mine, strict=True):
+            p.grad.add_(first).div_(2)
+        raise _Done
+
+    trainer._average_gradients = average_gradients
+
+
+class _Done(Exception):  # noqa: N818 - not an error
+    """The second batch's gradient is there."""
+
+
+def test_tiny_recipe_is_the_large_one_in_small():
+    large, small = (RECIPES[n]() for n in ("objects-sdf", "objects-sdf-tiny"))
+    assert small.transport == large.transport
+    assert small.transport_arguments == large.transport_arguments
+    assert small.error_norm == large.error_norm
+    with pytest.raises(ValueError, match="did you mean 'objects-sdf'"):
+        get_recipe("object-sdf")
