@@ -184,7 +184,9 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
     minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
-    init: Annotated[Path | None, typer.Option(help="Start from this checkpoint, without the r = t phase.")] = None,
+    init: Annotated[
+        Path | None, typer.Option(help="Start from this checkpoint, without the r = t phase.")
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Length of the whole run.")] = None,
     batch: Annotated[int | None, typer.Option(help="Samples a step, all processes.")] = None,
     seed: Annotated[int, typer.Option(help="Of the whole run.")] = 0,

@@ -123,6 +123,8 @@ def test_a_resumed_run_repeats_the_whole_one_bit_for_bit(folder, whole, tmp_path
     trainer.limit = limit
     with pytest.raises(KeyboardInterrupt):
         run_training(trainer, tmp_path, dataclasses.replace(QUIET, save_minutes=0.0))
+    with (tmp_path / "log.csv").open("a", encoding="utf-8") as file:
+        file.write("15,9.9,0.1,3.0\r\n")  # logged, but never saved
     fresh = make_trainer(folder)
     fresh.resume(tmp_path)
     assert fresh.step == 10 and fresh.seconds > 0
