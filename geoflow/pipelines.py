@@ -100,6 +100,9 @@ class ObjectGenerator:
             self.categories: list[str] = data["categories"]
             self.metres = dict(zip(self.categories, data["metres"], strict=True))
             self.resolution = int(data["resolution"])
+            how = config.get("sampling", {})
+            self.shift = float(how.get("shift", 1.0))
+            self.cumulative_calls = how.get("cumulative_calls")
             self._scale = data["truncation"] * data["std"]
             self._offset = data["truncation"] * data["mean"]
             self.net.load_state_dict(weights)
@@ -151,7 +154,7 @@ class ObjectGenerator:
         *,
         steps: int = 2,
         guidance: float = 1.0,
-        cumulative: bool = True,
+        cumulative: bool | None = None,
     ) -> Tensor:
         """Carries noise to signed distances.
 
@@ -160,7 +163,9 @@ class ObjectGenerator:
             categories: B names.
             steps: network calls.
             guidance: 1 samples the data; above 1 exaggerates the category, at two calls a step.
-            cumulative: False samples with r = t, the ordinary multi-step way.
+            cumulative: True folds the map, False samples with r = t, the ordinary multi-step way;
+                None does as the checkpoint's config says ("sampling": the map up to
+                "cumulative_calls" calls, all where it says nothing; "shift" of the time grid).
 
         Returns:
             (B, R, R, R) float32 truncated SDF over [-1, 1]^3, negative inside, on the device.
@@ -168,7 +173,9 @@ class ObjectGenerator:
         index = [self.categories.index(self.category_of(0, c)) for c in categories]
         labels = torch.tensor(index, device=self.device)
         null = Condition(torch.full_like(labels, len(self.categories)))
-        times = time_grid(self.transport, steps)
+        times = time_grid(self.transport, steps, shift=self.shift)
+        if cumulative is None:
+            cumulative = self.cumulative_calls is None or steps <= self.cumulative_calls
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
             grids = sample(
                 self.transport,

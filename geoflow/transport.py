@@ -127,7 +127,7 @@ class Transport:
         return self.prediction.p_rate(a) * m + self.prediction.q_rate(a) * x
 
     def residual_scales(self, t: Tensor, r: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Q(t, r) and P(t, r) / P_r(t, t), each (B, 1, ...): the weights of the training residual."""
+        """Q(t, r) and P(t, r) / P_r(t, t), each (B, 1, ...): weights of the residual."""
         a, b = self._points(t, r, like)
         return self.prediction.q(a, b), self.prediction.gap(a, b)
 

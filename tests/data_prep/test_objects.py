@@ -98,7 +98,16 @@ def test_zip_two_processes_and_split(objects, source, tmp_path):
     with zipfile.ZipFile(archive, "w") as file:
         for path in source.glob("*/thing*"):
             file.write(path, path.relative_to(source).as_posix())
-    flags = "--resolution 16 --points 0 --processes 2 --only-split validation".split()
+    flags = [
+        "--resolution",
+        "16",
+        "--points",
+        "0",
+        "--processes",
+        "2",
+        "--only-split",
+        "validation",
+    ]
     command = [sys.executable, SCRIPT, archive, "--out", tmp_path / "o", *flags]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
