@@ -7,7 +7,7 @@ centred in x and z, about 3,000 faces; the format of shared/data/objects.zip.
 
 Runs in a venv of its own (Python 3.11, 2.1 GB; numpy < 2 clashes with geoflow's):
 
-    python3.11 -m venv /work/venvs/infinigen
+    python3.11 -m venv infinigen-venv
     pip install bpy==4.2.0 "numpy<2" gin_config "trimesh<3.23" tqdm matplotlib \
         "opencv-python-headless<4.9" "scikit-learn<1.4" psutil \
         "scikit-image>=0.22" OpenEXR "shapely<=2.0.5" scipy meshoptimizer DracoPy

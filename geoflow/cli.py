@@ -45,7 +45,7 @@ def _one_line(command: Callable[..., None]) -> Callable[..., None]:
             _fail(str(error), 2)
         except ModuleNotFoundError as error:
             _fail(f"this command needs the package {error.name}; pip install {error.name}", 1)
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, RuntimeError) as error:
             _fail(str(error), 1)
 
     return run
