@@ -78,7 +78,8 @@ class GridTransformer(nn.Module):
         super().__init__()
         if resolution % patch:
             raise ValueError(
-                f"resolution must be a multiple of patch; got {resolution} and {patch}"
+                f"resolution must be a multiple of patch; got resolution={resolution}, "
+                f"patch={patch}"
             )
         if 2 * overlap > patch:
             raise ValueError(
