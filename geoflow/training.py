@@ -6,7 +6,6 @@ run repeats the uninterrupted one bit for bit on a CPU without any random state 
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import signal
@@ -29,6 +28,7 @@ from geoflow.networks.layers import Condition
 from geoflow.objective import TimeSampling, cumulative_loss
 from geoflow.preview import draw_grids, sheet
 from geoflow.recipes import Recipe
+from geoflow.runlog import Log
 from geoflow.sampling import sample, time_grid
 from geoflow.transport import get_transport
 
@@ -268,39 +268,6 @@ class Trainer:
         if self.main and missing:
             print(f"starting afresh: {', '.join(missing)}", file=sys.stderr)
         self.ema.load_state_dict(self.net.state_dict())
-
-
-class Log:
-    """run/log.csv, TensorBoard where asked for, and one line on stderr."""
-
-    def __init__(self, run: Path, start_step: int, tensorboard: bool) -> None:
-        self.path = run / "log.csv"
-        rows = []
-        if start_step and self.path.is_file():
-            with self.path.open(newline="", encoding="utf-8") as file:
-                rows = [r for r in csv.reader(file)][1:]
-        kept = [r for r in rows if r and int(r[0]) <= start_step]
-        self.file = self.path.open("w", newline="", encoding="utf-8")
-        self.rows = csv.writer(self.file)
-        self.rows.writerow(["step", "error", "learning_rate", "seconds"])
-        self.rows.writerows(kept)
-        self.board = None
-        if tensorboard:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self.board = SummaryWriter(str(run / "tensorboard"), purge_step=start_step)
-
-    def write(self, step: int, error: float, rate: float, seconds: float) -> None:
-        self.rows.writerow([step, repr(error), repr(rate), f"{seconds:.1f}"])
-        self.file.flush()
-        if self.board:
-            self.board.add_scalar("error", error, step)
-            self.board.add_scalar("learning_rate", rate, step)
-
-    def close(self) -> None:
-        self.file.close()
-        if self.board:
-            self.board.close()
 
 
 def run_training(trainer: Trainer, run: Path, options: RunOptions, draw: Draw | None = None) -> str:
