@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from geoflow import __version__
-from geoflow.checkpoint import write_atomically
+from geoflow.files import write_atomically
 from geoflow.geometry.export import write_mesh
 from geoflow.pipelines import ObjectGenerator, Shape
 

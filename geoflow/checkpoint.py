@@ -17,22 +17,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from geoflow.files import write_atomically
+
 FORMAT, VERSION = "geoflow-checkpoint", 1
 SHARD_BYTES = 15_500_000
 DTYPES = ("float32", "float16", "int8")
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Writes to a temporary file in the same folder, then os.replace."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def quantise(weights: dict[str, Tensor], dtype: str) -> dict[str, Tensor]:

@@ -22,7 +22,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from geoflow.checkpoint import save_checkpoint, write_atomically
+from geoflow.checkpoint import save_checkpoint
+from geoflow.files import write_atomically
 from geoflow.networks import build_network
 from geoflow.networks.layers import Condition
 from geoflow.objective import TimeSampling, cumulative_loss

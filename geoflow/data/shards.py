@@ -20,7 +20,6 @@ from __future__ import annotations
 import io
 import json
 import lzma
-import os
 import re
 import zipfile
 import zlib
@@ -30,6 +29,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from geoflow.files import write_atomically
 
 FORMAT = "geoflow-shapes"
 VERSION = 1
@@ -95,19 +96,6 @@ def decode_sdf(residuals: np.ndarray) -> np.ndarray:
     table = np.zeros(256, np.int8)
     table[np.arange(-LEVELS, LEVELS + 1)] = _DISTANCE  # level -1 is byte 255
     return table[residuals]
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a temporary file beside `path`, forces it to disk and moves it into place."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class ShapeWriter:
