@@ -19,6 +19,7 @@ from geoflow.geometry.mesh import SurfaceMesh, surface_mesh
 from geoflow.networks import build_network
 from geoflow.networks.layers import Condition
 from geoflow.sampling import sample, time_grid
+from geoflow.threads import single_threaded_torch
 from geoflow.transport import get_transport
 
 if TYPE_CHECKING:
@@ -44,6 +45,17 @@ class Shape:
     category: str
     mesh: SurfaceMesh
     seconds: float
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What `ObjectGenerator.stream` was asked for."""
+
+    seed: int
+    category: str
+    steps: int
+    guidance: float
+    resolution: int
 
 
 def assets_folder() -> Path:
@@ -137,8 +149,9 @@ class ObjectGenerator:
     def batch_size(self) -> int:
         """Samples per network call.
 
-        On a CPU always 1: one sample fills the cores, and a result that never depends on what
-        else is in the batch is the same to the last bit. On a GPU as many as fit, at most 64.
+        On a CPU always 1: a result that never depends on what else is in the batch is the same
+        to the last bit, and other samples keep the other cores busy. On a GPU as many as fit, at
+        most 64.
         """
         if self.device.type != "cuda":
             return 1
@@ -203,7 +216,9 @@ class ObjectGenerator:
         guidance: float = 1.0,
         resolution: int = 128,
     ) -> Iterator[Shape]:
-        """Makes shapes in the order of `indices`; meshing runs beside the network.
+        """Makes shapes in the order of `indices`, several at a time: on a CPU one a core.
+
+        torch works with one thread an operation until the last shape is taken.
 
         Args:
             indices: numbers of the shapes; shape i depends on (seed, i) and the options alone.
@@ -224,45 +239,53 @@ class ObjectGenerator:
             raise ValueError(f"resolution must be 64, 128 or 256; got {resolution}")
         self.category_of(0, category)
         time_grid(self.transport, steps)
-        options = {"steps": steps, "guidance": guidance}
-        with ThreadPoolExecutor(1) as pool:
+        ask = _Request(seed, category, steps, guidance, resolution)
+        with single_threaded_torch() as workers, ThreadPoolExecutor(workers) as pool:
             waiting: list[Future[Shape]] = []
             try:
                 for start in range(0, len(indices), size := self.batch_size()):
-                    part = indices[start : start + size]
-                    names = [self.category_of(i, category) for i in part]
-                    begin = time.perf_counter()
-                    noise = torch.stack([draw_noise(seed, i, self.grid_shape()) for i in part])
-                    grids = self.sdf(noise, names, **options).cpu().numpy()
-                    spent = (time.perf_counter() - begin) / len(part)
-                    for i, name, grid in zip(part, names, grids, strict=True):
-                        job = (i, name, grid, resolution, spent, seed, options)
-                        waiting.append(pool.submit(self._finish, *job))
-                    while waiting and (waiting[0].done() or len(waiting) > 2 * size + 2):
+                    waiting += self._start(ask, indices[start : start + size], pool)
+                    ahead = 2 * max(size, workers)
+                    while waiting and (waiting[0].done() or len(waiting) > ahead):
                         yield waiting.pop(0).result()
                 while waiting:
                     yield waiting.pop(0).result()
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
 
+    def _start(
+        self, ask: _Request, part: Sequence[int], pool: ThreadPoolExecutor
+    ) -> list[Future[Shape]]:
+        """Starts some shapes: on a CPU all of their making, on a GPU their meshing."""
+        if self.device.type != "cuda":
+            return [pool.submit(self._finish, ask, i) for i in part]
+        begin = time.perf_counter()
+        grids = self._draw(ask, part)
+        spent = (time.perf_counter() - begin) / len(part)
+        return [
+            pool.submit(self._finish, ask, i, grid, spent)
+            for i, grid in zip(part, grids, strict=True)
+        ]
+
+    def _draw(self, ask: _Request, part: Sequence[int], attempt: int = 0) -> np.ndarray:
+        """(B, R, R, R) signed distances of the shapes `part`."""
+        noise = [draw_noise(ask.seed, i, self.grid_shape(), attempt) for i in part]
+        names = [self.category_of(i, ask.category) for i in part]
+        grids = self.sdf(torch.stack(noise), names, steps=ask.steps, guidance=ask.guidance)
+        return grids.cpu().numpy()
+
     def _finish(
-        self,
-        index: int,
-        category: str,
-        grid: np.ndarray,
-        resolution: int,
-        spent: float,
-        seed: int,
-        options: dict[str, Any],
+        self, ask: _Request, index: int, grid: np.ndarray | None = None, spent: float = 0.0
     ) -> Shape:
         """Meshes one grid; an empty one (never seen so far) is drawn again from fresh noise."""
         begin, attempt = time.perf_counter(), 0
+        grid = self._draw(ask, [index])[0] if grid is None else grid
         while not (grid < 0).any() and attempt < 3:
             attempt += 1
-            noise = draw_noise(seed, index, self.grid_shape(), attempt)[None]
-            grid = self.sdf(noise, [category], **options)[0].cpu().numpy()
-        mesh = surface_mesh(grid, resolution, self.metres[category])
-        return Shape(index, category, mesh, spent + time.perf_counter() - begin)
+            grid = self._draw(ask, [index], attempt)[0]
+        name = self.category_of(index, ask.category)
+        mesh = surface_mesh(grid, ask.resolution, self.metres[name])
+        return Shape(index, name, mesh, spent + time.perf_counter() - begin)
 
     def generate(
         self,

@@ -187,6 +187,19 @@ def test_a_shape_depends_on_its_seed_and_index_alone(tiny, tmp_path):
     assert (tmp_path / "4.obj").read_bytes() == everything["lamp_00004.obj"]
 
 
+def test_a_shape_does_not_depend_on_the_number_of_threads(tiny):
+    before, vertices = torch.get_num_threads(), []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            shapes = load_generator(tiny, "cpu").stream(range(4), resolution=64)
+            vertices.append([s.mesh.vertices.tobytes() for s in shapes])
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert vertices[0] == vertices[1]
+
+
 @pytest.mark.parametrize("suffix", ["obj", "glb", "ply", "stl", "3mf"])
 def test_every_format_loads_upright_in_its_unit(tiny, tmp_path, suffix):
     made(generate(tiny, tmp_path, "--n", 1, "--category", "lamp", "--format", suffix))
