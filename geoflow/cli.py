@@ -10,14 +10,36 @@ import time
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
+
+ClickError: Any = typer.BadParameter.__mro__[2]  # ClickException; some typer bring their own click
+
+
+class OneLineGroup(TyperGroup):
+    """Commands whose usage errors are one line, as all our errors are."""
+
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        try:
+            code = super().main(*args, standalone_mode=False, **extra)
+        except ClickError as error:
+            context = getattr(error, "ctx", None)
+            command = context.command_path if context else "geoflow"
+            text = error.format_message().rstrip(".")
+            code = _print_error(f"{text}; see {command} --help", 2)
+        except typer.Abort:
+            code = _print_error("aborted", 1)
+        if standalone_mode:
+            sys.exit(code)
+        return code
+
 
 app = typer.Typer(
     name="geoflow",
+    cls=OneLineGroup,
     help="3D shapes in one or a few network calls.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -51,9 +73,13 @@ def _one_line(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def _fail(message: str, code: int) -> None:
+def _print_error(message: str, code: int) -> int:
     print(f"geoflow: {' '.join(message.split())}", file=sys.stderr)
-    raise typer.Exit(code) from None
+    return code
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    raise typer.Exit(_print_error(message, code)) from None
 
 
 def _usage(check: Callable[..., Any], *args: Any) -> Any:
@@ -156,6 +182,7 @@ def render(
     out: Annotated[Path, typer.Option("--out", "-o", help="PNG to write.")] = Path("sheet.png"),
     columns: Annotated[int | None, typer.Option(help="Meshes in a row.")] = None,
     limit: Annotated[int, typer.Option(help="Draw at most so many meshes.")] = 100,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the picture.")] = False,
 ) -> None:
     """Draw a contact sheet of a folder of meshes."""
     _at_least("--columns", columns, 1)
@@ -172,7 +199,13 @@ def render(
     from geoflow.render import render_sheet
 
     with _progress("drawing", len(paths)) as advance:
-        render_sheet(paths, out, columns=columns, progress=lambda done, total: advance(""))
+        render_sheet(
+            paths,
+            out,
+            columns=columns,
+            overwrite=overwrite,
+            progress=lambda done, total: advance(""),
+        )
     print(f"{len(paths)} meshes in {out}")
 
 
@@ -288,4 +321,4 @@ def info() -> None:
 
 def main() -> None:
     """Entry point of the `geoflow` command."""
-    app(prog_name="geoflow")
+    app(sys.argv[1:] or ["--help"], prog_name="geoflow")

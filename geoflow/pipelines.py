@@ -344,15 +344,16 @@ def load_generator(name: str | Path = "objects", device: str = "auto") -> Object
     """Loads a bundled checkpoint by name, or one from a folder.
 
     Args:
-        name: "objects", or a folder with config.json (a training run's `checkpoint`).
+        name: "objects", or a folder with config.json (a training run's `checkpoint`). A folder
+            that is called like a bundled checkpoint is "./objects", or a Path.
         device: "auto", "cpu" or "cuda".
 
     Raises:
         ValueError: unknown name, a broken checkpoint, or no such device; one line.
     """
     folder = Path(name)
-    if str(name) in BUNDLED and not folder.is_dir():
-        folder = assets_folder() / "checkpoints" / str(name)
+    if isinstance(name, str) and name in BUNDLED:
+        folder = assets_folder() / "checkpoints" / name
     if not folder.is_dir():
         raise ValueError(
             f"checkpoint must be a folder or one of {', '.join(BUNDLED)}; {str(name)!r} is neither"

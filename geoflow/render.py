@@ -116,7 +116,9 @@ def _check_arguments(out_png: pathlib.Path, columns: int, size: int, overwrite: 
     if out_png.suffix.lower() != ".png":
         raise ValueError(f"out_png must end in .png; it is {out_png.name!r}; rename it")
     if out_png.exists() and not overwrite:  # said before minutes of drawing, not after
-        raise ValueError(f"{str(out_png)!r} exists already; pass overwrite=True to replace it")
+        raise ValueError(
+            f"{str(out_png)!r} exists already; pass overwrite=True (--overwrite) to replace it"
+        )
     if columns < 1:
         raise ValueError(f"columns must be at least 1; it is {columns}; None chooses")
     if not 32 <= size <= 2048:
