@@ -16,11 +16,10 @@ from torch import Tensor
 
 from geoflow.checkpoint import load_checkpoint
 from geoflow.geometry.mesh import SurfaceMesh, surface_mesh
-from geoflow.networks import build_network
 from geoflow.networks.layers import Condition
 from geoflow.sampling import sample, time_grid
+from geoflow.settings import network_with, read_grid_settings, read_transport
 from geoflow.threads import single_threaded_torch
-from geoflow.transport import get_transport
 
 if TYPE_CHECKING:
     import trimesh
@@ -99,32 +98,18 @@ class ObjectGenerator:
         device: where the network runs.
 
     Raises:
-        ValueError: the weights do not fit the network that config describes.
+        ValueError: config is not what it must be, or the weights do not fit its network.
     """
 
     def __init__(
         self, config: dict[str, Any], weights: dict[str, Tensor], digest: str, device: torch.device
     ) -> None:
-        try:
-            network, transport, data = config["network"], config["transport"], config["data"]
-            self.net = build_network(network["name"], **network["arguments"])
-            self.transport = get_transport(transport["name"], **transport["arguments"])
-            self.categories: list[str] = data["categories"]
-            self.metres = dict(zip(self.categories, data["metres"], strict=True))
-            self.resolution = int(data["resolution"])
-            how = config.get("sampling", {})
-            self.shift = float(how.get("shift", 1.0))
-            self.cumulative_calls = how.get("cumulative_calls")
-            self._scale = data["truncation"] * data["std"]
-            self._offset = data["truncation"] * data["mean"]
-            self.net.load_state_dict(weights)
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"config.json lacks or garbles {error}; copy the checkpoint") from None
-        except RuntimeError as error:
-            reason = str(error).splitlines()[-1].strip()
-            raise ValueError(
-                f"the weights do not fit the network of config.json: {reason}"
-            ) from None
+        self.settings = read_grid_settings(config)
+        self.transport = read_transport(config)
+        self.net = network_with(config, weights)
+        self.metres = self.settings.metres
+        self.categories = list(self.metres)
+        self.resolution = self.settings.resolution
         self.config, self.digest, self.device = config, digest, device
         self.net.eval().requires_grad_(False).to(device)
 
@@ -186,9 +171,10 @@ class ObjectGenerator:
         index = [self.categories.index(self.category_of(0, c)) for c in categories]
         labels = torch.tensor(index, device=self.device)
         null = Condition(torch.full_like(labels, len(self.categories)))
-        times = time_grid(self.transport, steps, shift=self.shift)
+        known = self.settings
+        times = time_grid(self.transport, steps, shift=known.shift)
         if cumulative is None:
-            cumulative = self.cumulative_calls is None or steps <= self.cumulative_calls
+            cumulative = known.cumulative_calls is None or steps <= known.cumulative_calls
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
             grids = sample(
                 self.transport,
@@ -200,7 +186,7 @@ class ObjectGenerator:
                 guidance=guidance,
                 null=null,
             )
-        return grids * self._scale + self._offset
+        return grids * (known.truncation * known.std) + known.truncation * known.mean
 
     def grid_shape(self) -> tuple[int, int, int]:
         """(R, R, R), the shape of one noise."""

@@ -81,6 +81,8 @@ class Transport:
             raise ValueError(
                 f"noise_std and data_std must be positive; got {self.noise_std}, {self.data_std}"
             )
+        if not 0 <= self.start < 1:
+            raise ValueError(f"start must be a clock time in [0, 1); got {self.start}")
         if self.preconditioning not in PRECONDITIONINGS:
             raise ValueError(
                 f"preconditioning must be one of {sorted(PRECONDITIONINGS)}; "

@@ -305,6 +305,9 @@ BROKEN = {
     "not JSON": (lambda f: (f / "config.json").write_text('{"format": '), "not JSON"),
     "no data": (lambda f: edit(f, lambda c: c.pop("data")), "data"),
     "misfit": (lambda f: edit(f, lambda c: c["network"]["arguments"].update(depth=2)), "fit"),
+    "odd patch": (lambda f: edit(f, lambda c: c["network"]["arguments"].update(patch=0)), "zero"),
+    "odd metres": (lambda f: edit(f, lambda c: c["data"].update(metres=[1])), "data.metres"),
+    "odd transport": (lambda f: edit(f, lambda c: c["transport"].update(name=3)), "transport.name"),
     "unknown network": (lambda f: edit(f, lambda c: c["network"].update(name="X")), "'X'"),
 }
 
