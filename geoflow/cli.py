@@ -82,6 +82,10 @@ def _fail(message: str, code: int) -> NoReturn:
     raise typer.Exit(_print_error(message, code)) from None
 
 
+def _note(message: str) -> None:
+    print(f"geoflow: {message}", file=sys.stderr)
+
+
 def _usage(check: Callable[..., Any], *args: Any) -> Any:
     """Runs a check whose ValueError is the caller's mistake."""
     try:
@@ -133,12 +137,14 @@ def generate(
     _usage(generator.category_of, 0, category)
     order = Order(n, steps, category, seed, guidance, int(resolution.value), format.value)
     batch = Batch(out, order, generator, resume=resume, overwrite=overwrite)
+    if resume and not batch.resumed:
+        _note(f"{out} holds no manifest to resume; starting afresh")
     try:
         with _progress("generating", n, batch.kept) as advance:
             for entry in batch.run():
                 advance(entry["file"])
     except KeyboardInterrupt:
-        have = len(batch.shapes)
+        have = len(batch.asked())
         print(f"interrupted: {have} of {n} shapes; finish with --resume", file=sys.stderr)
         raise
     print(summary(batch, time.monotonic() - begin))
@@ -253,7 +259,10 @@ def train(
     accelerator = start_processes(picked)
     source = GridSource.open(data, accelerator.device)
     trainer = Trainer(chosen, source, seed, accelerator)
-    if resume and (out / "state.safetensors").exists():
+    found = (out / "state.safetensors").exists()
+    if resume and not found and trainer.main:
+        _note(f"{out} holds no state to resume; starting afresh")
+    if resume and found:
         trainer.resume(out)
     elif init is not None:
         trainer.warm_start(load_checkpoint(init)[1])

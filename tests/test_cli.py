@@ -456,6 +456,30 @@ def test_resume_makes_again_what_was_deleted_and_starts_where_nothing_is(tiny, t
     assert meshes(tmp_path) == before
 
 
+def test_resume_without_a_manifest_starts_afresh_and_says_so(tiny, tmp_path):
+    result = made(generate(tiny, tmp_path / "out", "--n", 2, "--resume"))
+    assert "holds no manifest to resume; starting afresh" in result.stderr.splitlines()[0]
+    result = made(generate(tiny, tmp_path / "out", "--n", 2, "--resume"))
+    assert "afresh" not in result.stderr
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "lamp_00001.obj").write_text("mine")
+    assert "lamp_00001.obj" in error_of(generate(tiny, tmp_path / "mine", "--n", 2, "--resume"), 1)
+    assert (tmp_path / "mine" / "lamp_00001.obj").read_text() == "mine"
+
+
+def test_resume_with_a_smaller_n_keeps_what_is_there(tiny, tmp_path):
+    made(generate(tiny, tmp_path, "--n", 4))
+    before = read_manifest(tmp_path)
+    (tmp_path / "chair_00000.obj").unlink()
+    result = made(generate(tiny, tmp_path, "--n", 2, "--resume"))
+    assert "2 of 2 shapes" in result.stdout
+    after = read_manifest(tmp_path)
+    assert after["n"] == 4 and [s["file"] for s in after["shapes"]] == [
+        s["file"] for s in before["shapes"]
+    ]
+    assert after["shapes"][1:] == before["shapes"][1:]
+
+
 @pytest.mark.parametrize(
     "change", [["--seed", 1], ["--format", "ply"], ["--category", "lamp"], ["--guidance", 2]]
 )
