@@ -92,13 +92,15 @@ def objects_sdf() -> Recipe:
 
 
 def objects_sdf_tiny() -> Recipe:
-    """The same at toy size, to try the pipeline on a CPU in a minute; makes blobs.
+    """A small network for the same grids, to try the pipeline on a CPU in a minute; makes blobs.
+
+    Times (t, r) are drawn by TimeSampling's defaults, not as objects-sdf draws them.
 
     Command: geoflow train objects-sdf-tiny --data DATA --out RUN --device cpu
     """
     return Recipe(
         name="objects-sdf-tiny",
-        summary="objects-sdf at toy size: checks the pipeline on a CPU",
+        summary="a small network for the same grids: checks the pipeline on a CPU",
         network="GridTransformer",
         network_arguments={
             "resolution": 64,
