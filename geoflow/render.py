@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoflow.files import check_target, write_atomically
 from geoflow.geometry import export, mesh
 
 Image = NDArray[np.uint8]
@@ -73,7 +74,7 @@ def render_sheet(
             tiles.append(studio.draw(*_as_arrays(item)))
             if progress is not None:
                 progress(i + 1, len(items))
-    export.write_atomic(out_png, _compose(tiles, names, columns), overwrite=overwrite)
+    write_atomically(out_png, _compose(tiles, names, columns), sync=False)
     return out_png
 
 
@@ -115,10 +116,7 @@ def require_rendering() -> None:
 def _check_arguments(out_png: pathlib.Path, columns: int, size: int, overwrite: bool) -> None:
     if out_png.suffix.lower() != ".png":
         raise ValueError(f"out_png must end in .png; it is {out_png.name!r}; rename it")
-    if out_png.exists() and not overwrite:  # said before minutes of drawing, not after
-        raise ValueError(
-            f"{str(out_png)!r} exists already; pass overwrite=True (--overwrite) to replace it"
-        )
+    check_target(out_png, overwrite=overwrite)
     if columns < 1:
         raise ValueError(f"columns must be at least 1; it is {columns}; None chooses")
     if not 32 <= size <= 2048:

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 import geoflow
 from geoflow import checkpoint as checkpoints
+from geoflow import files
 from geoflow.cli import app
 from geoflow.geometry import export
 from geoflow.networks import build_network
@@ -370,18 +371,19 @@ def test_an_out_without_permission(tiny, tmp_path):
 
 
 class FullDisk:
-    """open() for meshes whose third file takes 1,000 bytes and then fails, as a full disk does."""
+    """open() for files whose third mesh takes 1,000 bytes and then fails, as a full disk does."""
 
     def __init__(self):
         self.opened = 0
 
     @contextlib.contextmanager
     def __call__(self, path, mode):
-        self.opened += 1
+        self.opened += ".obj." in Path(path).name
+        full = self.opened == 3 and ".obj." in Path(path).name
         with open(path, mode) as file:
-            if self.opened == 3:
+            if full:
                 file.write(b"x" * 1000)
-            yield self if self.opened == 3 else file
+            yield self if full else file
 
     def write(self, data):
         raise OSError(28, "No space left on device")
@@ -389,7 +391,7 @@ class FullDisk:
 
 def test_a_full_disk_leaves_complete_files_and_can_be_resumed(tiny, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(export, "open", FullDisk(), raising=False)
+        patch.setattr(files, "open", FullDisk(), raising=False)
         result = generate(tiny, tmp_path / "out", "--n", 5)
     assert result.exit_code == 1 and "Traceback" not in result.stderr
     line = result.stderr.splitlines()[-1]  # the progress bar comes before it

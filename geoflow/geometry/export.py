@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import os
 import pathlib
-import secrets
 import warnings
 import zipfile
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoflow.files import check_target, write_atomically
 from geoflow.geometry import filetext, mesh
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def write_mesh(
         raise ValueError(
             f"path must end in one of {' '.join(WRITTEN)}; it is {path.name!r}; rename it"
         )
+    check_target(path, overwrite=overwrite)
     check_mesh(vertices, faces)
     if normals is None:
         normals = mesh.vertex_normals(vertices, faces)
@@ -89,37 +90,8 @@ def write_mesh(
         data = filetext.three_mf(vertices, faces)
     else:
         data = _encode_with_trimesh(suffix, vertices, faces, normals)
-    write_atomic(path, data, overwrite=overwrite)
+    write_atomically(path, data, sync=False)
     return path
-
-
-def write_atomic(path: PathLike, data: bytes, *, overwrite: bool = False) -> None:
-    """Writes a file whole or not at all: a temporary file beside it, then a rename.
-
-    No fsync: it costs more than writing the file, and what is written here can be made again.
-
-    Raises:
-        ValueError: The folder does not exist, path is a folder, or the file exists and `overwrite`
-            is False.
-        OSError: Writing failed; the temporary file is removed, an existing file untouched.
-    """
-    path = pathlib.Path(path)
-    if not path.parent.is_dir():
-        raise ValueError(f"the folder of {str(path)!r} must exist; it does not; create it first")
-    if path.is_dir():
-        raise ValueError(f"path must name a file; {str(path)!r} is a folder; add a file name")
-    if path.exists() and not overwrite:
-        raise ValueError(
-            f"{str(path)!r} exists already; pass overwrite=True (--overwrite) to replace it"
-        )
-    temporary = path.parent / f".{path.name[:100]}.{secrets.token_hex(6)}.tmp"
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def check_mesh(vertices: FloatArray, faces: IntArray, name: str = "mesh") -> None:

@@ -183,7 +183,7 @@ def test_a_failed_rename_leaves_no_temporary_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr("os.replace", refuse)
     with pytest.raises(PermissionError):
-        export.write_atomic(tmp_path / "a.bin", b"data")
+        export.write_mesh(tmp_path / "a.obj", *wedge())
     assert not list(tmp_path.iterdir())
 
 
