@@ -8,7 +8,7 @@ import importlib.util
 import sys
 import time
 from collections.abc import Callable
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -45,9 +45,17 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-MeshFormat = Enum("MeshFormat", {f: f for f in ("obj", "glb", "stl", "ply", "3mf")}, type=str)
-Device = Enum("Device", {d: d for d in ("auto", "cpu", "cuda")}, type=str)
-Resolution = Enum("Resolution", {str(r): str(r) for r in (64, 128, 256)}, type=str)
+
+class MeshFormat(StrEnum):
+    obj, glb, stl, ply, three_mf = "obj", "glb", "stl", "ply", "3mf"
+
+
+class Device(StrEnum):
+    auto, cpu, cuda = "auto", "cpu", "cuda"
+
+
+class Resolution(StrEnum):
+    r64, r128, r256 = "64", "128", "256"
 
 
 class UsageError(ValueError):
@@ -111,10 +119,10 @@ def generate(
     guidance: Annotated[
         float, typer.Option(help="Above 1 exaggerates the category, at twice the cost.")
     ] = 1.0,
-    resolution: Annotated[Resolution, typer.Option(help="Cells a side.")] = Resolution["128"],
-    format: Annotated[MeshFormat, typer.Option(help="File format.")] = MeshFormat["obj"],
+    resolution: Annotated[Resolution, typer.Option(help="Cells a side.")] = Resolution.r128,
+    format: Annotated[MeshFormat, typer.Option(help="File format.")] = MeshFormat.obj,
     out: Annotated[Path, typer.Option(help="Folder for the meshes.")] = Path("outputs"),
-    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device["auto"],
+    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.auto,
     checkpoint: Annotated[
         str, typer.Option(help="A bundled name, or a folder with config.json.")
     ] = "objects",
@@ -229,7 +237,7 @@ def train(
     steps: Annotated[int | None, typer.Option(help="Length of the whole run.")] = None,
     batch: Annotated[int | None, typer.Option(help="Samples a step, all processes.")] = None,
     seed: Annotated[int, typer.Option(help="Of the whole run.")] = 0,
-    device: Annotated[Device, typer.Option(help="Where to train.")] = Device["auto"],
+    device: Annotated[Device, typer.Option(help="Where to train.")] = Device.auto,
     compile: Annotated[bool, typer.Option(help="Compile the network (GPU).")] = True,
     tensorboard: Annotated[bool, typer.Option(help="Also log to TensorBoard.")] = False,
     save_minutes: Annotated[float, typer.Option(help="Between saved states.")] = 2.0,

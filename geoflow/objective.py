@@ -162,8 +162,7 @@ def _slope(
         ahead = transport.predict(net, x + h * v, later, r, cond)
         return torch.where(h == 0, torch.zeros_like(m), (ahead - m) / h.masked_fill(h == 0, 1))
     if derivative == "jvp":
-        _, slope = torch.func.jvp(
+        return torch.func.jvp(
             lambda x, t: transport.predict(net, x, t, r, cond), (x, t), (v, torch.ones_like(t))
-        )
-        return slope
+        )[1]
     raise ValueError(f'derivative must be "difference" or "jvp"; got {derivative!r}')

@@ -190,7 +190,7 @@ class ObjectGenerator:
 
     def grid_shape(self) -> tuple[int, int, int]:
         """(R, R, R), the shape of one noise."""
-        return (self.resolution,) * 3
+        return self.resolution, self.resolution, self.resolution
 
     def stream(
         self,
@@ -265,12 +265,12 @@ class ObjectGenerator:
     ) -> Shape:
         """Meshes one grid; an empty one (never seen so far) is drawn again from fresh noise."""
         begin, attempt = time.perf_counter(), 0
-        grid = self._draw(ask, [index])[0] if grid is None else grid
-        while not (grid < 0).any() and attempt < 3:
+        values: np.ndarray = self._draw(ask, [index])[0] if grid is None else grid
+        while not (values < 0).any() and attempt < 3:
             attempt += 1
-            grid = self._draw(ask, [index], attempt)[0]
+            values = self._draw(ask, [index], attempt)[0]
         name = self.category_of(index, ask.category)
-        mesh = surface_mesh(grid, ask.resolution, self.metres[name])
+        mesh = surface_mesh(values, ask.resolution, self.metres[name])
         return Shape(index, name, mesh, spent + time.perf_counter() - begin)
 
     def generate(

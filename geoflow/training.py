@@ -152,7 +152,7 @@ class Trainer:
         self.step += 1
         decay = min(r.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
-            torch._foreach_lerp_(
+            torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
                 list(self.ema.parameters()), list(self.net.parameters()), 1 - decay
             )
         return error.mean()
@@ -162,9 +162,15 @@ class Trainer:
         if self.accelerator.num_processes == 1:
             return
         grads = [p.grad for p in self.net.parameters() if p.grad is not None]
-        flat = self.accelerator.reduce(torch.cat([g.flatten() for g in grads]), "mean")
+        flat = self.reduce(torch.cat([g.flatten() for g in grads]), "mean")
         for g, part in zip(grads, flat.split([g.numel() for g in grads]), strict=True):
             g.copy_(part.view_as(g))
+
+    def reduce(self, value: Tensor, how: str) -> Tensor:
+        """The sum or mean of a tensor over all processes."""
+        reduced = self.accelerator.reduce(value, how)
+        assert isinstance(reduced, Tensor)
+        return reduced
 
     # -- files ------------------------------------------------------------------------------
 
@@ -340,7 +346,7 @@ def _loop(
         errors.append(trainer.train_step())
         if trainer.step % options.log_every and trainer.step < trainer.recipe.steps:
             continue
-        error = trainer.accelerator.reduce(torch.stack(errors).mean(), "mean").item()
+        error = trainer.reduce(torch.stack(errors).mean(), "mean").item()
         now = time.monotonic()
         trainer.seconds = before + now - begin
         if log:
@@ -357,7 +363,7 @@ def _loop(
         over = options.minutes is not None and now - begin > 60 * options.minutes
         over = (over and trainer.main) or interrupt.asked
         flag = torch.tensor(float(over), device=trainer.device)
-        if trainer.accelerator.reduce(flag, "sum").item() > 0:
+        if trainer.reduce(flag, "sum").item() > 0:
             break
 
 
