@@ -176,6 +176,16 @@ def read_mesh(path: PathLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     Raises:
         ValueError: The file is missing, too large, of an unknown suffix, damaged, or has no faces.
     """
+    return read_surface(path)[:2]
+
+
+def read_surface(
+    path: PathLike,
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64] | None]:
+    """As `read_mesh`, and the vertex normals (V, 3) where they are sure: in our own .obj files."""
+    own = _read_own_obj(pathlib.Path(path))
+    if own is not None:
+        return own
     parts = _load(path, READ_MESHES)
     name = pathlib.Path(path).name
     vertices: list[NDArray[np.float64]] = []
@@ -199,7 +209,19 @@ def read_mesh(path: PathLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     if pathlib.Path(path).suffix.lower() in Z_UP:
         whole = _to_y_up_metres(whole)
     check_mesh(whole, all_faces, name)
-    return whole, all_faces
+    return whole, all_faces, None
+
+
+def _read_own_obj(path: pathlib.Path) -> filetext.Arrays | None:
+    """vertices, faces and normals of a file that `write_mesh` wrote as .obj; None for others."""
+    if path.suffix.lower() != ".obj" or not path.is_file() or path.stat().st_size > MAX_BYTES:
+        return None
+    with open(path, "rb") as file:
+        head = file.read(len(filetext.OBJ_HEAD))
+        own = filetext.parse_obj(head + file.read()) if head == filetext.OBJ_HEAD else None
+    if own is not None:
+        check_mesh(own[0], own[1], path.name)
+    return own
 
 
 def read_points(path: PathLike) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
