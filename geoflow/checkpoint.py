@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from geoflow.checks import one_of
 from geoflow.files import write_atomically
 
 FORMAT, VERSION = "geoflow-checkpoint", 1
@@ -38,8 +39,7 @@ def quantise(weights: dict[str, Tensor], dtype: str) -> dict[str, Tensor]:
     Raises:
         ValueError: unknown dtype, or a weight has the name of another one's companion.
     """
-    if dtype not in DTYPES:
-        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}")
+    one_of("dtype", dtype, DTYPES)
     stored: dict[str, Tensor] = {}
     for name, value in weights.items():
         value = value.detach().cpu().float().contiguous()

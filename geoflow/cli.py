@@ -15,6 +15,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from geoflow.checks import at_least
+
 ClickError: Any = typer.BadParameter.__mro__[2]  # ClickException; some typer bring their own click
 
 
@@ -102,9 +104,11 @@ def _usage(check: Callable[..., Any], *args: Any) -> Any:
         raise UsageError(str(error)) from None
 
 
-def _at_least(name: str, value: float | None, least: float) -> None:
-    if value is not None and not value >= least:
-        raise UsageError(f"{name} must be at least {least}; got {value}")
+def _at_least(least: float, **options: float | None) -> None:
+    """Checks the options that are given."""
+    for name, value in options.items():
+        if value is not None:
+            _usage(at_least, f"--{name}", value, least)
 
 
 @app.command()
@@ -131,10 +135,8 @@ def generate(
 ) -> None:
     """Generate closed meshes: DIR/<category>_<index>.<format> and DIR/manifest.json."""
     begin = time.monotonic()
-    _at_least("--n", n, 1)
-    _at_least("--steps", steps, 1)
-    _at_least("--seed", seed, 0)
-    _at_least("--guidance", guidance, 0)
+    _at_least(1, n=n, steps=steps)
+    _at_least(0, seed=seed, guidance=guidance)
     if overwrite and resume:
         raise UsageError("--overwrite and --resume exclude each other; give one")
     from geoflow.batch import Batch, Order, summary
@@ -199,8 +201,7 @@ def render(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the picture.")] = False,
 ) -> None:
     """Draw a contact sheet of a folder of meshes."""
-    _at_least("--columns", columns, 1)
-    _at_least("--limit", limit, 1)
+    _at_least(1, columns=columns, limit=limit)
     if out.suffix.lower() != ".png":
         raise UsageError(f"--out must end in .png; got {out}")
     if not folder.is_dir():
@@ -244,9 +245,8 @@ def train(
     sample_minutes: Annotated[float, typer.Option(help="Between drawn samples.")] = 4.0,
 ) -> None:
     """Train a recipe; on many GPUs: accelerate launch -m geoflow train RECIPE ..."""
-    _at_least("--minutes", minutes, 0)
-    _at_least("--steps", steps, 1)
-    _at_least("--batch", batch, 1)
+    _at_least(1, steps=steps, batch=batch)
+    _at_least(0, minutes=minutes)
     import dataclasses
 
     from geoflow.recipes import get_recipe

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from geoflow.checkpoint import load_checkpoint
+from geoflow.checks import at_least, one_of
 from geoflow.geometry.mesh import SurfaceMesh, surface_mesh
 from geoflow.networks.layers import Condition
 from geoflow.sampling import sample, time_grid
@@ -70,8 +70,7 @@ def pick_device(name: str = "auto") -> torch.device:
     Raises:
         ValueError: another name, or "cuda" without a GPU that torch can use.
     """
-    if name not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"device must be auto, cpu or cuda; got {name!r}")
+    one_of("device", name, ("auto", "cpu", "cuda"))
     if name == "cuda" and not torch.cuda.is_available():
         raise ValueError(
             "device cuda needs a GPU that torch can use; it finds none; use cpu or auto"
@@ -123,12 +122,7 @@ class ObjectGenerator:
         """
         if category == "all":
             return self.categories[index % len(self.categories)]
-        if category not in self.categories:
-            near = difflib.get_close_matches(category.lower(), self.categories, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(
-                f"category must be all, {', '.join(self.categories)}; got {category!r}{hint}"
-            )
+        one_of("category", category, ["all", *self.categories])
         return category
 
     def batch_size(self) -> int:
@@ -219,12 +213,11 @@ class ObjectGenerator:
         Raises:
             ValueError: an unknown category, or a number out of range.
         """
-        if seed < 0:
-            raise ValueError(f"seed must not be negative; got {seed}")
-        if resolution not in (64, 128, 256):
-            raise ValueError(f"resolution must be 64, 128 or 256; got {resolution}")
+        at_least("seed", seed, 0)
+        at_least("steps", steps, 1)
+        at_least("guidance", guidance, 0)
+        one_of("resolution", resolution, (64, 128, 256))
         self.category_of(0, category)
-        time_grid(self.transport, steps)
         ask = _Request(seed, category, steps, guidance, resolution)
         with single_threaded_torch() as workers, ThreadPoolExecutor(workers) as pool:
             waiting: list[Future[Shape]] = []
@@ -302,8 +295,7 @@ class ObjectGenerator:
         """
         import trimesh
 
-        if n < 1:
-            raise ValueError(f"n must be at least 1; got {n}")
+        at_least("n", n, 1)
         meshes = []
         for shape in self.stream(
             range(n),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
+from geoflow.checks import one_of
 from geoflow.objective import TimeSampling, mean_square
 
 
@@ -131,8 +131,5 @@ def get_recipe(name: str) -> Recipe:
     Raises:
         ValueError: unknown name; lists the names and the nearest.
     """
-    if name not in RECIPES:
-        near = difflib.get_close_matches(name, RECIPES, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"recipe must be one of {', '.join(RECIPES)}; got {name!r}{hint}")
+    one_of("recipe", name, RECIPES)
     return RECIPES[name]()

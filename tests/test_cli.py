@@ -277,6 +277,16 @@ def test_geoflow_alone_shows_its_help():
     assert done.returncode == 0 and "generate" in done.stdout and done.stderr == ""
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("n", 0), ("steps", 0), ("seed", -1), ("guidance", float("nan")), ("guidance", -1),
+     ("resolution", 100), ("category", "lmap")],
+)  # fmt: skip
+def test_python_names_the_same_wrong_arguments(tiny, name, value):
+    with pytest.raises(ValueError, match=f"^{name} must be .*; got {value!r}"):
+        load_generator(tiny, "cpu").generate(**{name: value})
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_cuda_without_a_gpu(tiny, tmp_path):
     line = error_of(generate(tiny, tmp_path / "out", "--device", "cuda"), 2)

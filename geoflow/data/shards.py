@@ -30,6 +30,7 @@ from pathlib import Path
 
 import numpy as np
 
+from geoflow.checks import one_of
 from geoflow.files import write_atomically
 
 FORMAT = "geoflow-shapes"
@@ -250,11 +251,7 @@ class ShapeDataset:
         Raises:
             ValueError: a resolution not stored, an unknown split, a missing or damaged shard.
         """
-        if resolution not in self.resolutions:
-            raise ValueError(
-                f"{self.folder} has resolutions {list(self.resolutions)}, asked for {resolution}"
-            )
-
+        one_of(f"resolution of {self.folder}", resolution, self.resolutions)
         rows = self.rows(split)
         out = np.empty((len(rows), resolution, resolution, resolution), np.int8)
 
@@ -339,8 +336,7 @@ def _write_points(path: Path, points: np.ndarray, normals: np.ndarray) -> None:
 
 
 def _belongs(row: dict, split: str) -> bool:
-    if split not in SPLITS:
-        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+    one_of("split", split, SPLITS)
     return split == "all" or split_of(row["name"]) == split
 
 

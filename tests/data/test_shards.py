@@ -164,7 +164,7 @@ def test_no_data_set_unknown_split_and_resolution(folder, tmp_path):
         ShapeDataset.open(tmp_path / "nowhere")
     with pytest.raises(ValueError, match="split must be"):
         ShapeDataset.open(folder).load_sdf(R, "valid")
-    with pytest.raises(ValueError, match="resolutions"):
+    with pytest.raises(ValueError, match="resolution of"):
         ShapeDataset.open(folder).load_sdf(128)
 
 
