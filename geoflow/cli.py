@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from geoflow.checks import at_least
+from geoflow.files import check_target
 
 ClickError: Any = typer.BadParameter.__mro__[2]  # ClickException; some typer bring their own click
 
@@ -211,6 +212,7 @@ def render(
     if not paths:
         raise ValueError(f"{folder} holds no .obj, .glb, .stl, .ply or .3mf; generate some first")
     paths = paths[:limit]
+    check_target(out, overwrite=overwrite)
     from geoflow.render import render_sheet
 
     with _progress("drawing", len(paths)) as advance:

@@ -582,9 +582,8 @@ def test_render_without_opengl_is_one_line(tiny, tmp_path, monkeypatch):
 def test_render_says_how_to_replace_a_picture(tiny, tmp_path, needs_drawing):
     made(generate(tiny, tmp_path, "--n", 1))
     (tmp_path / "sheet.png").write_bytes(b"mine")
-    result = run("render", tmp_path, "-o", tmp_path / "sheet.png")
-    line = result.stderr.splitlines()[-1]  # the progress bar comes before it
-    assert result.exit_code == 1 and line.startswith("geoflow: ") and "--overwrite" in line
+    line = error_of(run("render", tmp_path, "-o", tmp_path / "sheet.png"), 1)
+    assert "--overwrite" in line
     assert (tmp_path / "sheet.png").read_bytes() == b"mine"
     made(run("render", tmp_path, "-o", tmp_path / "sheet.png", "--overwrite"))
 
