@@ -44,7 +44,7 @@ class Recipe:
         instant: share of the run, from its start, that trains r = t only.
         label_drop: how often the label is hidden, for guidance.
         ema: decay of the averaged weights, which are the ones saved.
-        times, error_norm, adaptive: see geoflow.objective.
+        times, error_norm, cumulative_norm, adaptive: see geoflow.objective.
         cost, score: measured; shown by `geoflow recipes`.
     """
 
@@ -65,6 +65,7 @@ class Recipe:
     ema: float = 0.9995
     times: TimeSampling = field(default_factory=TimeSampling)
     error_norm: Callable[[Tensor], Tensor] = mean_square
+    cumulative_norm: Callable[[Tensor], Tensor] | None = None
     adaptive: float | None = 0.05
     cost: str = ""
     score: str = ""
@@ -83,11 +84,15 @@ def objects_sdf() -> Recipe:
         transport="x1-FM",
         transport_arguments={"noise_std": 4.0},
         steps=26_000,
+        learning_rate=3e-4,
+        warmup=300,
+        decay=0.85,
         batch=256,
         times=TimeSampling(to_data=0.4, from_noise=0.3),
-        cost="15 minutes on two H100 so far; not finished",
+        cost="about 15 minutes on two H100; not finished",
         score="not measured yet",
         error_norm=GridError(),
+        cumulative_norm=mean_square,
     )
 
 

@@ -141,6 +141,7 @@ class Trainer:
                 cond,
                 adaptive=r.adaptive,
                 error_norm=r.error_norm,
+                cumulative_norm=r.cumulative_norm,
             )
         loss.backward()
         self._average_gradients()
@@ -291,8 +292,8 @@ def run_training(trainer: Trainer, run: Path, options: RunOptions, draw: Draw | 
     """
     if trainer.main:
         (run / "samples").mkdir(parents=True, exist_ok=True)
-        described = asdict(trainer.recipe) | {"error_norm": repr(trainer.recipe.error_norm)}
-        write_atomically(run / "recipe.json", json.dumps(described, indent=2).encode())
+        described = json.dumps(asdict(trainer.recipe), indent=2, default=repr)
+        write_atomically(run / "recipe.json", described.encode())
     trainer.accelerator.wait_for_everyone()
     log = Log(run, trainer.step, options.tensorboard) if trainer.main else None
     if options.compile:
