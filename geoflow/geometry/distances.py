@@ -112,8 +112,8 @@ def _three(
     """Distances a-a, a-b and b-b, with one count of rows for all."""
     total = 2 * len(a) + len(b)
 
-    def count(before: int) -> Progress | None:
-        return None if progress is None else lambda done, _: progress(before + done, total)
+    def count(before: int) -> Progress:
+        return lambda done, _: progress(before + done, total) if progress is not None else None
 
     aa = matrix(a, progress=count(0), **options)
     ab = matrix(a, b, progress=count(len(a)), **options)
