@@ -347,7 +347,7 @@ def info() -> None:
     for name, use in (
         ("open3d", "faster surfaces, decimation"),
         ("pyvista", "geoflow render"),
-        ("pytorch3d", "faster metrics"),
+        ("pytorch3d", "Chamfer distances on a GPU"),
         ("torch_cluster", "faster neighbours"),
         ("igl", "data preparation"),
         ("gradio", "the app"),
