@@ -165,12 +165,12 @@ def normal_consistency(a: Array, normals_a: Array, b: Array, normals_b: Array) -
     The mean of |cosine| between a point's normal and its nearest point's, both ways (Mescheder et
     al. 2019): the normals' sign does not count. 1 is best; random normals have 0.5.
     """
-    ways = ((a, normals_a, b, normals_b), (b, normals_b, a, normals_a))
-    return float(
-        np.mean(
-            [np.abs((n * m[_nearest_points(x, y)[1]]).sum(axis=1)).mean() for x, n, y, m in ways]
-        )
-    )
+
+    def one_way(x: Array, normals_x: Array, y: Array, normals_y: Array) -> float:
+        nearest_normals = normals_y[_nearest_points(x, y)[1]]
+        return float(np.abs((normals_x * nearest_normals).sum(axis=1)).mean())
+
+    return (one_way(a, normals_a, b, normals_b) + one_way(b, normals_b, a, normals_a)) / 2
 
 
 def _nearest_points(a: Array, b: Array) -> tuple[Matrix, NDArray[np.int64]]:
