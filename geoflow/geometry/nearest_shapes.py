@@ -5,7 +5,8 @@ f(p) = max_q (2 p.q - |q|^2) is a maximum of linear functions and therefore conv
 a grid f is at most the trilinear interpolation of its values at the corners. So the interpolated
 squared distance, less the interpolation error of |p|^2, is a lower bound. Averaged over a cloud's
 points it is a product of interpolation weights (of the one cloud) and distances at the grid's nodes
-(to the other). The few pairs whose bound is below the best distance found are then computed.
+(to the other). The few pairs whose bound is below the best distance found are then computed; where
+all distances are alike, as between samplings of one shape, that is every pair.
 """
 
 from __future__ import annotations
