@@ -41,6 +41,10 @@ MAX_BYTES = 256 << 20  # users' files, unpacked
 MAX_COORDINATE = 1e9
 
 
+class NoFacesError(ValueError):
+    """A file that was read as a mesh is a point cloud."""
+
+
 def write_mesh(
     path: PathLike,
     vertices: FloatArray,
@@ -174,7 +178,8 @@ def read_mesh(path: PathLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     (materials, textures, buffers) are not followed.
 
     Raises:
-        ValueError: The file is missing, too large, of an unknown suffix, damaged, or has no faces.
+        ValueError: The file is missing, too large, of an unknown suffix or damaged.
+        NoFacesError: It has no faces.
     """
     return read_surface(path)[:2]
 
@@ -204,7 +209,7 @@ def read_surface(
         faces.append(part_faces.astype(np.int64) + offset)
         offset += len(part_vertices)
     if not faces:
-        raise ValueError(f"{name}: must hold faces; it has none; point clouds go to read_points")
+        raise NoFacesError(f"{name}: must hold faces; it has none; point clouds go to read_points")
     whole, all_faces = np.concatenate(vertices), np.concatenate(faces)
     if pathlib.Path(path).suffix.lower() in Z_UP:
         whole = _to_y_up_metres(whole)

@@ -93,6 +93,19 @@ def is_watertight(faces: NDArray[np.integer[Any]]) -> bool:
     return bool((halves[::2] >> 1 == halves[1::2] >> 1).all())
 
 
+def is_closed(vertices: NDArray[np.floating[Any]], faces: NDArray[np.integer[Any]]) -> bool:
+    """(V, 3), (F, 3) -> `is_watertight` once equal vertices are one and faces without area gone.
+
+    Files that keep a vertex for every face (.stl) or seam (.glb) need this.
+    """
+    if is_watertight(faces):
+        return True
+    _, index = np.unique(np.asarray(vertices) + 0.0, axis=0, return_inverse=True)  # + 0.0: no -0.0
+    faces = index.ravel()[faces]
+    repeated = (faces == np.roll(faces, 1, axis=1)).any(axis=1)
+    return is_watertight(faces[~repeated])
+
+
 def signed_volume(vertices: NDArray[np.floating[Any]], faces: NDArray[np.integer[Any]]) -> float:
     """(V, 3), (F, 3) -> enclosed volume in the vertices' unit cubed; negative if inside out."""
     return float(_face_volumes(vertices, faces).sum())
