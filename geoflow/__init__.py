@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from geoflow.noises import Noise as Noise
     from geoflow.pipelines import ObjectGenerator as ObjectGenerator
     from geoflow.pipelines import load_generator as load_generator
-    from geoflow.preview import draw_grids as draw_grids
+    from geoflow.preview import trace_grid as trace_grid
 
 __version__ = "0.1.0"
 __all__ = [
@@ -31,10 +31,10 @@ __all__ = [
     "SurfaceMesh",
     "__version__",
     "describe",
-    "draw_grids",
     "load_generator",
     "read_user_mesh",
     "simplify",
+    "trace_grid",
     "write_atomically",
     "write_mesh",
 ]
@@ -44,10 +44,10 @@ _WHERE = {
     "ObjectGenerator": "pipelines",
     "SurfaceMesh": "geometry.mesh",
     "describe": "geometry.mesh",
-    "draw_grids": "preview",
     "load_generator": "pipelines",
     "read_user_mesh": "geometry.userfiles",
     "simplify": "geometry.mesh",
+    "trace_grid": "preview",
     "write_mesh": "geometry.export",
 }
 

@@ -76,6 +76,59 @@ def draw_grids(
     return (colour * 255).round().byte().cpu().numpy()
 
 
+@torch.no_grad()
+def trace_grid(
+    grid: Tensor, size: int = 160, *, azimuth: float = 35.0, elevation: float = 25.0
+) -> np.ndarray:
+    """One SDF grid's picture by sphere tracing: several times faster than `draw_grids`.
+
+    For live previews: a ray advances by most of the distance it reads, and only rays that are
+    still under way are followed.
+
+    Args:
+        grid: (R, R, R) over [-1, 1]^3, axes x, y (up), z (front), negative inside.
+        size: pixels a side.
+        azimuth, elevation: of the camera, degrees; 0, 0 looks at the front.
+
+    Returns:
+        (size, size, 3) uint8; the background is white.
+    """
+    grids, device = grid.float()[None, None], grid.device
+    right, up, forward = _camera(azimuth, elevation, device)
+    s = torch.linspace(-1.35, 1.35, size, device=device)
+    origin = (s[None, :, None] * right - s[:, None, None] * up).reshape(-1, 3)
+    # Where the ray enters and leaves the cube; a ray parallel to a face divides by almost nothing.
+    along = torch.where(forward.abs() < 1e-6, torch.full_like(forward, 1e-6), forward)
+    first, second = (-1 - origin) / along, (1 - origin) / along
+    depth = torch.minimum(first, second).amax(-1)
+    leave = torch.maximum(first, second).amin(-1)
+    hit = torch.zeros_like(depth, dtype=torch.bool)
+    active, cell = (leave > depth).nonzero().squeeze(1), 2 / grid.shape[0]
+    for _ in range(160):
+        if not len(active):
+            break
+        at = origin[active] + depth[active, None] * forward
+        value = _lookup(grids, at.view(1, 1, -1, 3)).flatten()
+        inside = value < 0.1 * cell
+        hit[active[inside]] = True
+        depth[active] += torch.where(inside, value, (0.85 * value).clamp(min=0.35 * cell))
+        active = active[~inside]
+        active = active[depth[active] < leave[active]]
+    points = (origin + depth[:, None] * forward)[hit]
+    normal = torch.zeros_like(points)
+    for axis in range(3):
+        shift = torch.zeros(3, device=device)
+        shift[axis] = cell
+        both = torch.stack((points + shift, points - shift)).view(1, 2, -1, 3)
+        ahead, behind = _lookup(grids, both)[0, 0]
+        normal[:, axis] = ahead - behind
+    light = F.normalize(-forward + 0.5 * up - 0.4 * right, dim=0)
+    lit = (F.normalize(normal, dim=1) @ light).clamp(0, 1) * 0.75 + 0.2
+    colour = torch.ones(size * size, 3, device=device)
+    colour[hit] = lit[:, None] * torch.tensor([0.62, 0.70, 0.78], device=device)
+    return (colour * 255).round().byte().view(size, size, 3).cpu().numpy()
+
+
 def sheet(tiles: np.ndarray, columns: int) -> bytes:
     """Joins (B, H, W, 3) uint8 tiles to one PNG."""
     from PIL import Image

@@ -1,0 +1,113 @@
+"""The Your mesh tab: open a mesh file, see its facts, convert it, reduce its faces."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from geoflow import describe, read_user_mesh
+from geoflow_app import exports
+from geoflow_app.studio import store
+from geoflow_app.ui import LIGHT, Context, facts_html, hidden_number, one_line, viewer
+
+MAX_MEGABYTES = 50
+ENDINGS = [".obj", ".glb", ".stl", ".ply", ".3mf", ".off"]
+EMPTY = "<p class='hint'>Nothing is opened yet.</p>"
+
+from gradio.events import Dependency
+
+class LocalFile(gr.File):
+    """A file from the user's disk: gradio would also download a web address for a client."""
+
+    def get_block_name(self) -> str:
+        """Drawn as gr.File is."""
+        return "file"
+
+    async def async_move_resource_to_block_cache(self, url_or_file_path: Any) -> str | None:
+        """As gr.File, web addresses refused."""
+        if "://" in str(url_or_file_path or ""):
+            raise gr.Error("a file must be uploaded; a web address was given; upload the file")
+        return await super().async_move_resource_to_block_cache(url_or_file_path)
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from gradio.blocks import Block
+
+    if TYPE_CHECKING:
+        from gradio.components import Timer
+        from gradio.components.base import Component
+
+class MeshTab:
+    """The tab's components and handlers."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.chosen = hidden_number(label="opened mesh")
+        with gr.Row():
+            with gr.Column(scale=3, min_width=260):
+                upload = LocalFile(
+                    label=f"A mesh of at most {MAX_MEGABYTES} MB: {' '.join(ENDINGS)}",
+                    file_types=ENDINGS,
+                    height=150,
+                    elem_id="upload",
+                )
+                gr.HTML(
+                    "<p class='note'>stl and 3mf are taken to be in millimetres, z up; the others "
+                    "in metres, y up. Only the geometry is read.</p>"
+                )
+                exports.build(context, self.chosen, zips=False)
+            with gr.Column(scale=6, min_width=420):
+                view = viewer("Your mesh", 430)
+                facts = gr.HTML(EMPTY)
+        outputs = [view, facts, self.chosen]
+        upload.upload(
+            one_line(self.open), upload, outputs, api_name="open_mesh", show_progress_on=upload,
+            **LIGHT,
+        )  # fmt: skip
+        upload.clear(self.clear, None, outputs, api_visibility="private", queue=False)
+
+    def open(self, file: str | None, request: gr.Request) -> Any:
+        """Read a mesh file in a process of its own, and show it.
+
+        Args:
+            file: .obj, .glb, .stl, .ply, .3mf or .off, at most 50 MB.
+
+        Returns:
+            the mesh as .glb, its facts, and its number for /export_opened.
+        """
+        if not file:
+            raise ValueError("open needs a file; none was given; choose one")
+        session = self.context.sessions.of(request.session_hash)
+        job = session.begin()
+        path = Path(file)
+        try:
+            vertices, faces = read_user_mesh(path, megabytes=MAX_MEGABYTES)
+        finally:
+            self._forget(path)
+        stem = re.sub(r"[^A-Za-z0-9-]+", "-", path.stem).strip("-")[:40] or "mesh"
+        item = store(job, describe(vertices, faces), path.name[:60], stem)
+        for old in [i.number for i in session.items.values() if i.category is None]:
+            session.drop(old)
+        session.add(item)
+        return str(item.glb), facts_html(item), item.number
+
+    def clear(self) -> Any:
+        """Nothing is opened."""
+        return None, EMPTY, None
+
+    def _forget(self, path: Path) -> None:
+        """Deletes the upload: what it held is in the session's folder now."""
+        root = self.context.sessions.root.resolve()
+        path = path.resolve()
+        if root in path.parents and not self.context.sessions.owns(path):
+            path.unlink(missing_ok=True)
+            if path.parent != root:
+                try:
+                    path.parent.rmdir()
+                except OSError:  # another upload with the same content is still there
+                    return
+
+def build(context: Context) -> None:
+    """The Your mesh tab."""
+    MeshTab(context)
