@@ -19,7 +19,8 @@ import json, os, tempfile, urllib.request
 import bpy
 
 APP = "{address}"
-WANTED = ["chair", 7, {steps}, 1.0, 64, "glb", 0]  # category, seed, steps, guidance, resolution, format, faces
+# category, seed, steps, guidance, resolution, format, most faces (0: all)
+WANTED = ["chair", 7, {steps}, 1.0, 64, "glb", 0]
 
 
 def call(name, data):
@@ -49,7 +50,7 @@ elif path.endswith(".obj"):
     bpy.ops.wm.obj_import(filepath=path, forward_axis="NEGATIVE_Z", up_axis="Y")
 else:  # stl: millimetres, z up already
     bpy.ops.wm.stl_import(filepath=path, global_scale=0.001)
-print(bpy.context.selected_objects, "stands on the ground; its front looks along -Y (view: Numpad 1)")
+print(bpy.context.selected_objects, "stands upright, its front along -Y")
 '''
 
 
@@ -97,7 +98,7 @@ def build(context: Context) -> None:
         return SNIPPET.format(address=f"{scheme}://{base}", steps=context.studio.default_steps)
 
     gr.Markdown(
-        "Run this inside Blender while the app is running: it makes a chair and imports it upright, "
+        "Run this inside Blender while the app runs: it makes a chair and imports it upright, "
         "in metres, looking at you in the front view. Change `WANTED` for other shapes. "
         "With files on disk: *File > Import > glTF* needs no settings; for *Wavefront (.obj)* keep "
         "the defaults, Forward -Z and Up Y."

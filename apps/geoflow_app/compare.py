@@ -30,13 +30,15 @@ class CompareTab:
             "where an ordinary sampler needs dozens: turn the shapes and judge for yourself."
         )
         names = context.categories[1:]
-        with gr.Row(equal_height=True):
+        with gr.Row():
             first = "chair" if "chair" in names else names[0]
             category = gr.Dropdown(names, value=first, label="Category", allow_custom_value=True)
             seed = gr.Number(0, label="Seed", minimum=None)
-            sampler = gr.Dropdown(list(SAMPLERS), value=next(iter(SAMPLERS)), label="Sampler")
+            sampler = gr.Dropdown(
+                list(SAMPLERS), value=next(iter(SAMPLERS)), label="Sampler", scale=2
+            )
             go = gr.Button("Compare", variant="primary", elem_id="compare")
-            stop = gr.Button("Stop", variant="stop")
+            stop = gr.Button("Stop", elem_id="stop-compare")
         self.views, self.texts = [], []
         with gr.Row():
             for calls in CALLS:

@@ -46,10 +46,12 @@ def build(context: Context, chosen: gr.Number, zips: bool = True) -> gr.Download
             raise ValueError(f"what must be {ONE!r} or {ALL!r}; got {what!r}; choose one")
         return as_button(path)
 
-    with gr.Group():
+    with gr.Column():
         with gr.Row():
-            kind = gr.Dropdown(FORMATS, value="glb", label="Format", min_width=90, scale=2)
-            faces = gr.Number(0, label="At most so many faces (0: all)", minimum=None, scale=3)
+            kind = gr.Dropdown(
+                FORMATS, value="glb", label="Format", info="see below", min_width=90, scale=2
+            )
+            faces = gr.Number(0, label="Faces at most", info="0 keeps all", minimum=None, scale=3)
         what = gr.Radio([ONE, ALL], value=ONE, label="What", visible=zips)
         gr.HTML(f"<p class='note'>{NOTE}</p>")
         with gr.Row():

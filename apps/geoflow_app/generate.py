@@ -69,21 +69,25 @@ class GenerateTab:
         self.category = gr.Dropdown(
             names, value=first, label="Category", allow_custom_value=True, elem_id="category"
         )
-        with gr.Row():
-            self.seed = gr.Number(0, label="Seed", precision=None, minimum=None, elem_id="seed")
-            self.randomise = gr.Checkbox(True, label="Randomise", container=False)
+        self.seed = gr.Number(0, label="Seed", elem_id="seed")
+        self.randomise = gr.Checkbox(True, label="Randomise the seed", elem_id="randomise")
         self.count = gr.Slider(1, MAX_COUNT, 4, step=1, label="How many")
         self.steps = gr.Slider(
-            1, MAX_STEPS, studio.default_steps, step=1, label="Steps (network calls)"
+            1,
+            MAX_STEPS,
+            studio.default_steps,
+            step=1,
+            label="Steps",
+            info="Network calls for a shape",
         )
         self.resolution = gr.Radio(
-            [64, 128, 256], value=64, label="Resolution (cells a side; 64 is fastest)"
+            [64, 128, 256], value=64, label="Resolution", info="64 is fastest"
         )
         self.guidance = gr.Slider(
-            0, 3, 1, step=0.1, label="Guidance (1 neutral, above exaggerates, twice the time)"
+            0, 3, 1, step=0.1, label="Guidance", info="1 is neutral; more takes twice the time"
         )
         self.go = gr.Button("Generate", variant="primary", elem_id="generate")
-        self.stop_button = gr.Button("Stop", variant="stop", size="sm")
+        self.stop_button = gr.Button("Stop", size="sm")
 
     def _events(self) -> None:
         how = [self.steps, self.guidance, self.resolution]

@@ -41,14 +41,14 @@ class MeshTab:
         with gr.Row():
             with gr.Column(scale=3, min_width=260):
                 upload = LocalFile(
-                    label=f"A mesh of at most {MAX_MEGABYTES} MB: {' '.join(ENDINGS)}",
+                    label=f"Mesh file, at most {MAX_MEGABYTES} MB",
                     file_types=ENDINGS,
                     height=150,
                     elem_id="upload",
                 )
                 gr.HTML(
-                    "<p class='note'>stl and 3mf are taken to be in millimetres, z up; the others "
-                    "in metres, y up. Only the geometry is read.</p>"
+                    f"<p class='note'>{' '.join(ENDINGS)}. stl and 3mf: taken to be in "
+                    "millimetres, z up; the others in metres, y up. Only the geometry is read.</p>"
                 )
                 exports.build(context, self.chosen, zips=False)
             with gr.Column(scale=6, min_width=420):

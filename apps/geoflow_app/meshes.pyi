@@ -17,8 +17,6 @@ MAX_MEGABYTES = 50
 ENDINGS = [".obj", ".glb", ".stl", ".ply", ".3mf", ".off"]
 EMPTY = "<p class='hint'>Nothing is opened yet.</p>"
 
-from gradio.events import Dependency
-
 class LocalFile(gr.File):
     """A file from the user's disk: gradio would also download a web address for a client."""
 
@@ -31,7 +29,9 @@ class LocalFile(gr.File):
         if "://" in str(url_or_file_path or ""):
             raise gr.Error("a file must be uploaded; a web address was given; upload the file")
         return await super().async_move_resource_to_block_cache(url_or_file_path)
-    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from collections.abc import Callable, Sequence
+    from typing import TYPE_CHECKING, Any, Literal
+
     from gradio.blocks import Block
 
     if TYPE_CHECKING:

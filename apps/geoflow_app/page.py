@@ -20,7 +20,7 @@ SYSTEM = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Ubuntu", "sans-se
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 
 # The viewer tries WebGPU before WebGL: on machines without it that costs time and logs an error.
-HEAD = "<script>Object.defineProperty(navigator, 'gpu', {value: undefined});</script>"
+HEAD = "<script>delete Navigator.prototype.gpu;</script>"
 
 CSS = """
 .gradio-container { max-width: 1500px !important; margin: 0 auto; }
@@ -33,14 +33,15 @@ CSS = """
 .facts div { display: flex; gap: 8px; }
 .facts dt { color: var(--body-text-color-subdued); min-width: 52px; }
 .facts dd { margin: 0; }
-#shapes .thumbnail-lg { background: #f2f2f2; }
+#frame { max-width: 260px; }
+#compare, #stop-compare { align-self: end; }
 """
 
 
 def theme() -> gr.themes.Base:
     """System fonts only: the page loads nothing from other hosts."""
-    return gr.themes.Soft(
-        primary_hue="teal", neutral_hue="stone", radius_size="md", spacing_size="sm",
+    return gr.themes.Default(
+        primary_hue="teal", secondary_hue="teal", neutral_hue="stone", spacing_size="sm",
         font=SYSTEM, font_mono=MONO,
     )  # fmt: skip
 

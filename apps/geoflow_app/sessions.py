@@ -24,7 +24,7 @@ IDLE_SECONDS = 3600.0
 GONE_SECONDS = 10.0  # jobs of a page that was closed so recently are not started
 
 
-class Stopped(Exception):
+class Stopped(Exception):  # noqa: N818 - no error: nobody waits any more
     """The job was cancelled, or nobody waits for it any more."""
 
 

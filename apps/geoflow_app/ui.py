@@ -82,7 +82,7 @@ def one_line(handler: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def as_page_error(error: Exception) -> gr.Error:
-    """Any exception as what the page shows: one line, no traceback, nothing of the server's disk."""
+    """Any exception as what the page shows: one line, no traceback, no path."""
     if isinstance(error, gr.Error):
         return error
     if isinstance(error, ValueError):
@@ -98,7 +98,7 @@ def as_page_error(error: Exception) -> gr.Error:
 
 def gallery_value(items: list[Item]) -> list[tuple[str, str]]:
     """Pictures with titles for gr.Gallery."""
-    return [(str(i.picture), i.title) for i in items if i.picture is not None]
+    return [(str(i.picture), f"{i.category} {i.number}") for i in items if i.picture is not None]
 
 
 def facts_html(item: Item) -> str:
@@ -111,8 +111,8 @@ def facts_html(item: Item) -> str:
     if litres is not None and litres >= 1:
         volume = f"{litres:,.1f} litres"
     cells = {
-        "Shape": item.title,
-        "Size": f"{width:,.1f} wide × {height:,.1f} high × {depth:,.1f} deep, cm",
+        "Shape": f"{item.title} (no. {item.number})" if item.noise else item.title,
+        "Size": f"{width:,.1f} wide, {height:,.1f} high, {depth:,.1f} deep (cm)",
         "Mesh": f"{facts['vertices']:,} vertices, {facts['faces']:,} faces",
         "Closed": closed,
         "Volume": volume,

@@ -24,7 +24,7 @@ class WalkPanel:
 
     def __init__(self, context: Context, tab: GenerateTab) -> None:
         self.context, self.tab, self._frames = context, tab, itertools.count()
-        with gr.Group(visible=False, elem_id="walk") as self.group, gr.Row(equal_height=True):
+        with gr.Row(visible=False, elem_id="walk") as self.group:
             with gr.Column(scale=1, min_width=200):
                 self.picture = gr.Image(
                     label="Between", height=220, interactive=False, buttons=[], elem_id="frame"
@@ -64,7 +64,7 @@ class WalkPanel:
         text = f"**{first.title}** → **{second.title}**. One network call a frame."
         if first.category != second.category:
             text += " The category changes halfway."
-        return gr.Group(visible=True), text, 0.5
+        return gr.Row(visible=True), text, 0.5
 
     def frame(
         self, shape: float, other: float, position: float, guidance: float, request: gr.Request
