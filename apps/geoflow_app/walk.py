@@ -38,7 +38,7 @@ class WalkPanel:
         ends = [tab.chosen, tab.other, self.position, tab.guidance]
         drawn = {"outputs": [self.picture], "show_progress": "hidden", **MODEL}
         opened = tab.between_button.click(
-            one_line(self.open),
+            one_line(self.show),
             [tab.chosen, tab.other],
             [self.group, self.title, self.position],
             api_visibility="private",
@@ -58,7 +58,7 @@ class WalkPanel:
             **MODEL,
         )
 
-    def open(self, shape: float, other: float, request: gr.Request) -> Any:
+    def show(self, shape: float, other: float, request: gr.Request) -> Any:
         """Show the slider between two shapes of the gallery."""
         first, second = self._ends(shape, other, request)[1:]
         text = f"**{first.title}** → **{second.title}**. One network call a frame."
