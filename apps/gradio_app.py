@@ -162,7 +162,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(str(error))
     print(f"geoflow is at {address} (Ctrl-C ends it)", flush=True)
     try:
-        page.block_thread()
+        while page.is_running:
+            time.sleep(0.2)
     except KeyboardInterrupt:
         print("geoflow ended", file=sys.stderr)
     finally:

@@ -9,7 +9,7 @@ import gradio as gr
 
 from geoflow_app.files import FORMATS, MIN_FACES, export_all, export_one
 from geoflow_app.studio import whole
-from geoflow_app.ui import LIGHT, Context, one_line
+from geoflow_app.ui import LIGHT, Context, LocalFile, one_line
 
 ONE, ALL = "this shape", "all shapes (zip)"
 NOTE = "glb, obj, ply: metres, y up · stl, 3mf: millimetres, z up"
@@ -44,7 +44,7 @@ def build(context: Context, chosen: gr.Number, zips: bool = True) -> gr.Download
             path = export_one(session.begin(), session.get(shape), kind, most)
         else:
             raise ValueError(f"what must be {ONE!r} or {ALL!r}; got {what!r}; choose one")
-        return as_button(path)
+        return str(path)
 
     with gr.Column():
         with gr.Row():
@@ -57,15 +57,20 @@ def build(context: Context, chosen: gr.Number, zips: bool = True) -> gr.Download
         with gr.Row():
             make = gr.Button("Export", variant="primary")
             download = gr.DownloadButton("Nothing exported yet", interactive=False)
+        file = LocalFile(label="file", visible=False)
     name = "export" if zips else "export_opened"
-    make.click(
+    made = make.click(
         one_line(export),
         [chosen, kind, faces, what],
-        download,
+        file,
         api_name=name,
         show_progress_on=make,
         **LIGHT,
     )
+    made.success(
+        one_line(as_button), file, download, api_visibility="private", show_progress="hidden",
+        **LIGHT,
+    )  # fmt: skip
     return download
 
 
@@ -80,8 +85,9 @@ def faces_of(faces: float | None) -> int | None:
     return whole("the number of faces", faces, MIN_FACES, 10_000_000)
 
 
-def as_button(path: Path) -> Any:
+def as_button(name: str) -> Any:
     """A download button for the file, with its name and size."""
+    path = Path(name)
     size = path.stat().st_size
     text = f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{max(1, round(size / 1e3))} kB"
     return gr.DownloadButton(

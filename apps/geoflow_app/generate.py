@@ -17,6 +17,7 @@ from geoflow_app.ui import (
     LIGHT,
     MODEL,
     Context,
+    Slider,
     facts_html,
     gallery_value,
     hidden_number,
@@ -41,7 +42,7 @@ class GenerateTab:
                 with gr.Row():
                     self.more_button = gr.Button("More like this")
                     self.between_button = gr.Button("Between these two")
-                self.amount = gr.Slider(
+                self.amount = Slider(
                     0.05, 1, 0.35, step=0.05, label="More like this: how different"
                 )
             with gr.Column(scale=4, min_width=300):
@@ -71,8 +72,8 @@ class GenerateTab:
         )
         self.seed = gr.Number(0, label="Seed", elem_id="seed")
         self.randomise = gr.Checkbox(True, label="Randomise the seed", elem_id="randomise")
-        self.count = gr.Slider(1, MAX_COUNT, 4, step=1, label="How many")
-        self.steps = gr.Slider(
+        self.count = Slider(1, MAX_COUNT, 4, step=1, label="How many")
+        self.steps = Slider(
             1,
             MAX_STEPS,
             studio.default_steps,
@@ -83,7 +84,7 @@ class GenerateTab:
         self.resolution = gr.Radio(
             [64, 128, 256], value=64, label="Resolution", info="64 is fastest"
         )
-        self.guidance = gr.Slider(
+        self.guidance = Slider(
             0, 3, 1, step=0.1, label="Guidance", info="1 is neutral; more takes twice the time"
         )
         self.go = gr.Button("Generate", variant="primary", elem_id="generate")

@@ -11,25 +11,11 @@ import gradio as gr
 from geoflow import describe, read_user_mesh
 from geoflow_app import exports
 from geoflow_app.studio import store
-from geoflow_app.ui import LIGHT, Context, facts_html, hidden_number, one_line, viewer
+from geoflow_app.ui import LIGHT, Context, LocalFile, facts_html, hidden_number, one_line, viewer
 
 MAX_MEGABYTES = 50
 ENDINGS = [".obj", ".glb", ".stl", ".ply", ".3mf", ".off"]
 EMPTY = "<p class='hint'>Nothing is opened yet.</p>"
-
-
-class LocalFile(gr.File):
-    """A file from the user's disk: gradio would also download a web address for a client."""
-
-    def get_block_name(self) -> str:
-        """Drawn as gr.File is."""
-        return "file"
-
-    async def async_move_resource_to_block_cache(self, url_or_file_path: Any) -> str | None:
-        """As gr.File, web addresses refused."""
-        if "://" in str(url_or_file_path or ""):
-            raise gr.Error("a file must be uploaded; a web address was given; upload the file")
-        return await super().async_move_resource_to_block_cache(url_or_file_path)
 
 
 class MeshTab:

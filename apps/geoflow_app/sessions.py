@@ -21,6 +21,7 @@ from geoflow import Noise, SurfaceMesh, describe
 
 MAX_SHAPES = 48
 IDLE_SECONDS = 3600.0
+STALE_SECONDS = 300.0  # what a broken upload left behind
 GONE_SECONDS = 10.0  # jobs of a page that was closed so recently are not started
 
 
@@ -224,9 +225,14 @@ class Sessions:
         for session in idle:
             session.close()
         for path in self.root.iterdir():
-            with_age = time.time() - path.lstat().st_mtime > self.idle_seconds
-            if path not in live and with_age:
-                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
+            try:
+                age = time.time() - path.lstat().st_mtime
+                if path.is_dir() and path not in live and age > self.idle_seconds:
+                    shutil.rmtree(path, ignore_errors=True)
+                elif not path.is_dir() and age > min(STALE_SECONDS, self.idle_seconds):
+                    path.unlink()
+            except FileNotFoundError:  # its request finished meanwhile
+                continue
 
     def owns(self, path: Path) -> bool:
         """Whether the path, links resolved, is a file inside an open session's folder."""

@@ -139,6 +139,32 @@ def viewer(label: str, height: int) -> gr.Model3D:
     )
 
 
+class LocalFile(gr.File):
+    """A file from the user's disk: gradio would also download a web address for a client."""
+
+    def get_block_name(self) -> str:
+        """Drawn as gr.File is."""
+        return "file"
+
+    async def async_move_resource_to_block_cache(self, url_or_file_path: Any) -> str | None:
+        """As gr.File, web addresses refused."""
+        if "://" in str(url_or_file_path or ""):
+            raise gr.Error("a file must be uploaded; a web address was given; upload the file")
+        return await super().async_move_resource_to_block_cache(url_or_file_path)
+
+
+class Slider(gr.Slider):
+    """A slider whose bounds the handlers check: their errors name the value."""
+
+    def get_block_name(self) -> str:
+        """Drawn as gr.Slider is."""
+        return "slider"
+
+    def preprocess(self, payload: float) -> float:
+        """Passed on as it is."""
+        return payload
+
+
 def hidden_number(**options: Any) -> gr.Number:
     """A number that the page keeps to itself, and that API callers can pass."""
     return gr.Number(precision=0, visible=False, **options)

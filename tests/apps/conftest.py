@@ -41,7 +41,8 @@ class Server:
 
     def uploads(self):
         files = self.temporary.glob("geoflow-app-*/**/*")
-        return [p for p in files if p.is_file() and "session-" not in str(p)]
+        # gradio leaves an empty file behind every upload; the hourly sweep takes those.
+        return [p for p in files if p.is_file() and p.stat().st_size and "session-" not in str(p)]
 
     def stop(self):
         if self.process.poll() is None:
@@ -64,7 +65,7 @@ def launch(folder, *arguments, checkpoint):
     with log.open("w") as output:
         process = subprocess.Popen(
             command, stdout=output, stderr=subprocess.STDOUT, env=environment, cwd=folder,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
     until = time.monotonic() + 60
     while time.monotonic() < until and process.poll() is None:
