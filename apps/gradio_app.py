@@ -125,6 +125,26 @@ def start(options: argparse.Namespace) -> tuple[Any, str, Any]:
     return page, public or address, sessions
 
 
+def check_port(host: str, port: int) -> None:
+    """Fails before anything is loaded where nobody can listen there.
+
+    Raises:
+        ValueError: the port is taken, or the address is not this machine's.
+    """
+    import socket
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ValueError(
+                f"--host and --port must name a free address; {host} port {port} is not "
+                f"({error.strerror}); pass another --port, or 0 for any"
+            ) from None
+
+
 def free_port(host: str) -> int:
     """A port that nobody listens on."""
     import socket
@@ -155,6 +175,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the server until Ctrl-C."""
     options = parse(arguments)
     try:
+        check_port(options.host, options.port)
         page, address, sessions = start(options)
     except ModuleNotFoundError as error:
         return _fail(f'the app needs the package {error.name}; pip install ".[app]"')

@@ -9,7 +9,7 @@ import gradio as gr
 
 from geoflow_app.files import FORMATS, MIN_FACES, export_all, export_one
 from geoflow_app.studio import whole
-from geoflow_app.ui import LIGHT, Context, LocalFile, one_line
+from geoflow_app.ui import LIGHT, Context, Dropdown, LocalFile, Radio, one_line
 
 ONE, ALL = "this shape", "all shapes (zip)"
 NOTE = "glb, obj, ply: metres, y up · stl, 3mf: millimetres, z up"
@@ -48,11 +48,11 @@ def build(context: Context, chosen: gr.Number, zips: bool = True) -> gr.Download
 
     with gr.Column():
         with gr.Row():
-            kind = gr.Dropdown(
+            kind = Dropdown(
                 FORMATS, value="glb", label="Format", info="see below", min_width=90, scale=2
             )
             faces = gr.Number(0, label="Faces at most", info="0 keeps all", minimum=None, scale=3)
-        what = gr.Radio([ONE, ALL], value=ONE, label="What", visible=zips)
+        what = Radio([ONE, ALL], value=ONE, label="What", visible=zips)
         gr.HTML(f"<p class='note'>{NOTE}</p>")
         with gr.Row():
             make = gr.Button("Export", variant="primary")

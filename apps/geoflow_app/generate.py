@@ -17,6 +17,8 @@ from geoflow_app.ui import (
     LIGHT,
     MODEL,
     Context,
+    Dropdown,
+    Radio,
     Slider,
     facts_html,
     gallery_value,
@@ -67,9 +69,7 @@ class GenerateTab:
         self.chosen, self.other = hidden_number(label="shape"), hidden_number(label="other shape")
         names = self.context.categories
         first = "chair" if "chair" in names else names[0]
-        self.category = gr.Dropdown(
-            names, value=first, label="Category", allow_custom_value=True, elem_id="category"
-        )
+        self.category = Dropdown(names, value=first, label="Category", elem_id="category")
         self.seed = gr.Number(0, label="Seed", elem_id="seed")
         self.randomise = gr.Checkbox(True, label="Randomise the seed", elem_id="randomise")
         self.count = Slider(1, MAX_COUNT, 4, step=1, label="How many")
@@ -81,9 +81,7 @@ class GenerateTab:
             label="Steps",
             info="Network calls for a shape",
         )
-        self.resolution = gr.Radio(
-            [64, 128, 256], value=64, label="Resolution", info="64 is fastest"
-        )
+        self.resolution = Radio([64, 128, 256], value=64, label="Resolution", info="64 is fastest")
         self.guidance = Slider(
             0, 3, 1, step=0.1, label="Guidance", info="1 is neutral; more takes twice the time"
         )

@@ -179,6 +179,7 @@ def whole(name: str, value: float | None, least: int, most: int) -> int:
     """
     if (
         value is None
+        or not isinstance(value, int | float)
         or isinstance(value, bool)
         or value != value
         or not least <= value <= most
@@ -196,7 +197,7 @@ def settings_of(steps: float, guidance: float, resolution: float) -> Settings:
     Raises:
         ValueError: a number out of its range.
     """
-    if guidance is None or not 0 <= guidance <= 5:
+    if not isinstance(guidance, int | float) or not 0 <= guidance <= 5:
         raise ValueError(f"guidance must be from 0 to 5; got {guidance}; 1 is neutral")
     if resolution not in (64, 128, 256):
         raise ValueError(f"resolution must be 64, 128 or 256; got {resolution}; 64 is fastest")

@@ -149,7 +149,10 @@ class LocalFile(gr.File):
     async def async_move_resource_to_block_cache(self, url_or_file_path: Any) -> str | None:
         """As gr.File, web addresses refused."""
         if "://" in str(url_or_file_path or ""):
-            raise gr.Error("a file must be uploaded; a web address was given; upload the file")
+            raise gr.Error(
+                "a file must be uploaded; a web address was given; upload the file",
+                print_exception=False,
+            )
         return await super().async_move_resource_to_block_cache(url_or_file_path)
 
 
@@ -161,6 +164,30 @@ class Slider(gr.Slider):
         return "slider"
 
     def preprocess(self, payload: float) -> float:
+        """Passed on as it is."""
+        return payload
+
+
+class Dropdown(gr.Dropdown):
+    """A list whose choice the handlers check."""
+
+    def get_block_name(self) -> str:
+        """Drawn as gr.Dropdown is."""
+        return "dropdown"
+
+    def preprocess(self, payload: Any) -> Any:
+        """Passed on as it is."""
+        return payload
+
+
+class Radio(gr.Radio):
+    """Buttons whose choice the handlers check."""
+
+    def get_block_name(self) -> str:
+        """Drawn as gr.Radio is."""
+        return "radio"
+
+    def preprocess(self, payload: Any) -> Any:
         """Passed on as it is."""
         return payload
 

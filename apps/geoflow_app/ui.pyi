@@ -24,7 +24,6 @@ LIGHT: dict[str, Any] = {"concurrency_id": "light", "concurrency_limit": 4}
 BACK = (0.95, 0.95, 0.945, 1.0)
 CAMERA = (58.0, 70.0, None)  # from the front, a little right and above
 
-
 @dataclass(frozen=True)
 class Context:
     """What a tab is built with."""
@@ -37,7 +36,6 @@ class Context:
     def categories(self) -> list[str]:
         """ "all", and the checkpoint's categories."""
         return ["all", *self.studio.generator.categories]
-
 
 @dataclass(frozen=True)
 class Tab:
@@ -53,11 +51,9 @@ class Tab:
     build: Callable[[Context], None]
     ready: Callable[[], bool] = lambda: True
 
-
 def one_line(handler: Callable[..., Any]) -> Callable[..., Any]:
     """Turns a handler's errors into one line in the page; a stopped job ends without a word."""
     if inspect.isgeneratorfunction(handler):
-
         @functools.wraps(handler)
         def stream(*args: Any) -> Iterator[Any]:
             try:
@@ -80,7 +76,6 @@ def one_line(handler: Callable[..., Any]) -> Callable[..., Any]:
 
     return run
 
-
 def as_page_error(error: Exception) -> gr.Error:
     """Any exception as what the page shows: one line, no traceback, no path."""
     if isinstance(error, gr.Error):
@@ -95,11 +90,9 @@ def as_page_error(error: Exception) -> gr.Error:
     text = " ".join(text.split())
     return gr.Error(html.escape(text[:500], quote=False), print_exception=False)
 
-
 def gallery_value(items: list[Item]) -> list[tuple[str, str]]:
     """Pictures with titles for gr.Gallery."""
     return [(str(i.picture), f"{i.category} {i.number}") for i in items if i.picture is not None]
-
 
 def facts_html(item: Item) -> str:
     """The facts of a shape as a small table."""
@@ -127,7 +120,6 @@ def facts_html(item: Item) -> str:
     )
     return f"<dl class='facts'>{''.join(rows)}</dl>"
 
-
 def viewer(label: str, height: int) -> gr.Model3D:
     """A 3D viewer for .glb files."""
     return gr.Model3D(
@@ -137,8 +129,6 @@ def viewer(label: str, height: int) -> gr.Model3D:
         camera_position=CAMERA,
         interactive=False,
     )
-
-from gradio.events import Dependency
 
 class LocalFile(gr.File):
     """A file from the user's disk: gradio would also download a web address for a client."""
@@ -150,14 +140,16 @@ class LocalFile(gr.File):
     async def async_move_resource_to_block_cache(self, url_or_file_path: Any) -> str | None:
         """As gr.File, web addresses refused."""
         if "://" in str(url_or_file_path or ""):
-            raise gr.Error("a file must be uploaded; a web address was given; upload the file")
+            raise gr.Error(
+                "a file must be uploaded; a web address was given; upload the file",
+                print_exception=False,
+            )
         return await super().async_move_resource_to_block_cache(url_or_file_path)
     from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
     from gradio.blocks import Block
     if TYPE_CHECKING:
         from gradio.components import Timer
         from gradio.components.base import Component
-
 
 class Slider(gr.Slider):
     """A slider whose bounds the handlers check: their errors name the value."""
@@ -175,7 +167,41 @@ class Slider(gr.Slider):
         from gradio.components import Timer
         from gradio.components.base import Component
 
-
 def hidden_number(**options: Any) -> gr.Number:
     """A number that the page keeps to itself, and that API callers can pass."""
     return gr.Number(precision=0, visible=False, **options)
+
+class Dropdown(gr.Dropdown):
+    """A list whose choice the handlers check."""
+
+    def get_block_name(self) -> str:
+        """Drawn as gr.Dropdown is."""
+        return "dropdown"
+
+    def preprocess(self, payload: Any) -> Any:
+        """Passed on as it is."""
+        return payload
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from gradio.blocks import Block
+    if TYPE_CHECKING:
+        from gradio.components import Timer
+        from gradio.components.base import Component
+
+    
+class Radio(gr.Radio):
+    """Buttons whose choice the handlers check."""
+
+    def get_block_name(self) -> str:
+        """Drawn as gr.Radio is."""
+        return "radio"
+
+    def preprocess(self, payload: Any) -> Any:
+        """Passed on as it is."""
+        return payload
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from gradio.blocks import Block
+    if TYPE_CHECKING:
+        from gradio.components import Timer
+        from gradio.components.base import Component
+
+    
