@@ -41,10 +41,11 @@ class MeshTab:
                 view = viewer("Your mesh", 430)
                 facts = gr.HTML(EMPTY)
         outputs = [view, facts, self.chosen]
-        upload.upload(
+        opened = upload.upload(
             one_line(self.open), upload, outputs, api_name="open_mesh", show_progress_on=upload,
             **LIGHT,
         )  # fmt: skip
+        opened.failure(lambda: None, None, upload, api_visibility="private", queue=False)
         upload.clear(self.clear, None, outputs, api_visibility="private", queue=False)
 
     def open(self, file: str | None, request: gr.Request) -> Any:

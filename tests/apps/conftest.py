@@ -100,10 +100,17 @@ def server(tmp_path_factory, tiny):
     shutil.rmtree(running.temporary)
 
 
-@pytest.fixture
-def client(server):
+@pytest.fixture(scope="session")
+def one_client(server):
     from gradio_client import Client
 
     made = Client(server.url, verbose=False, download_files=str(server.temporary.parent / "got"))
     yield made
     made.close()
+
+
+@pytest.fixture
+def client(one_client):
+    """A client with an empty gallery; opening one for every test would take half a second each."""
+    one_client.predict(api_name="/clear")
+    return one_client
