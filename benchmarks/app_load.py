@@ -128,15 +128,18 @@ def walk_rate(page: Any, seconds: float = 8.0) -> float:
     field = page.get_by_label("number input for How many").first
     field.fill("2")
     field.press("Tab")
-    with page.expect_response(lambda r: r.url.endswith(".glb")):
-        page.click("#generate")
-    page.wait_for_timeout(4000)
+    had = page.locator("#shapes img").count()
+    page.click("#generate")
+    page.wait_for_function("n => document.querySelectorAll('#shapes img').length >= n", arg=had + 2)
+    page.wait_for_timeout(3000)
     page.get_by_role("button", name="Between these two").click()
     page.locator("#frame img").wait_for()
     page.wait_for_timeout(1500)
     frames: list[str] = []
     page.on("response", lambda r: frames.append(r.url) if "frame_" in r.url and r.ok else None)
-    box = page.locator("#position input[type=range]").bounding_box()
+    slider = page.locator("#position input[type=range]")
+    slider.scroll_into_view_if_needed()
+    box = slider.bounding_box()
     x, y, width = box["x"], box["y"] + box["height"] / 2, box["width"]
     page.mouse.move(x + width / 2, y)
     page.mouse.down()

@@ -221,7 +221,8 @@ class GenerateTab:
                 shown = (str(item.glb), facts_html(item), written, item.number)
                 yield gr.skip(), *shown, gr.skip()
             elif item.picture is not None and place + 1 < len(orders):
-                yield gallery_value(session.gallery()), *[gr.skip()] * 5
+                other = self._other(session, seen[0].number)
+                yield gallery_value(session.gallery()), *[gr.skip()] * 4, other
         first, other = seen[0], self._other(session, seen[0].number)
         yield (
             gallery_value(session.gallery()),
