@@ -11,9 +11,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from geoflow.files import write_atomically as write_atomically
-
 if TYPE_CHECKING:
+    from geoflow.geometry.export import write_atomic as write_atomic
     from geoflow.geometry.export import write_mesh as write_mesh
     from geoflow.geometry.mesh import SurfaceMesh as SurfaceMesh
     from geoflow.geometry.mesh import describe as describe
@@ -35,7 +34,7 @@ __all__ = [
     "read_user_mesh",
     "simplify",
     "trace_grid",
-    "write_atomically",
+    "write_atomic",
     "write_mesh",
 ]
 
@@ -48,6 +47,7 @@ _WHERE = {
     "read_user_mesh": "geometry.userfiles",
     "simplify": "geometry.mesh",
     "trace_grid": "preview",
+    "write_atomic": "geometry.export",
     "write_mesh": "geometry.export",
 }
 

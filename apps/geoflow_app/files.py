@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from geoflow import SurfaceMesh, __version__, simplify, write_atomically, write_mesh
+from geoflow import SurfaceMesh, __version__, simplify, write_mesh
 from geoflow_app.sessions import Item, Job
 
 FORMATS = ("glb", "obj", "stl", "ply", "3mf")
@@ -62,12 +62,6 @@ def export_all(job: Job, items: list[Item], kind: str, faces: int | None, head: 
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    return path
-
-
-def save(path: Path, data: bytes) -> Path:
-    """Writes bytes whole or not at all."""
-    write_atomically(path, data)
     return path
 
 

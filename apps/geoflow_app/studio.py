@@ -17,12 +17,12 @@ from geoflow import (
     ObjectGenerator,
     SurfaceMesh,
     trace_grid,
-    write_atomically,
+    write_atomic,
     write_mesh,
 )
 from geoflow_app.sessions import Item, Job, Settings
 
-PICTURE_SIZE, WALK_SIZE = 168, 224
+PICTURE_SIZE, WALK_SIZE = 168, 168
 SHOWN = (0.27, 0.30, 0.27, 1.0)  # the viewer's light bleaches the exports' clay
 PAPER = 242  # the pictures' background, of 255
 MAX_STEPS, MAX_COUNT, MAX_SEED = 8, 16, 2**31 - 1
@@ -100,7 +100,7 @@ class Studio:
     def add_picture(self, item: Item, grid: torch.Tensor) -> None:
         """Draws the thumbnail of a shape."""
         path = item.glb.with_suffix(".webp")
-        write_atomically(path, picture(grid, PICTURE_SIZE))
+        write_atomic(path, picture(grid, PICTURE_SIZE))
         item.picture = path
 
     def make_many(
@@ -142,7 +142,7 @@ def store(
     arrays, glb = job.session.folder / f".{stem}.npz", job.session.folder / f"{stem}.glb"
     buffer = io.BytesIO()
     np.savez(buffer, vertices=mesh.vertices, faces=mesh.faces)
-    write_atomically(arrays, buffer.getvalue())
+    write_atomic(arrays, buffer.getvalue())
     write_mesh(glb, mesh.vertices, mesh.faces, mesh.normals, colour=SHOWN)
     return Item(number, title, stem, category, noise, settings, facts_of(mesh), arrays, glb)
 
