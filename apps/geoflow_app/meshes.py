@@ -62,10 +62,7 @@ class MeshTab:
         session = self.context.sessions.of(request.session_hash)
         job = session.begin()
         path = Path(file)
-        try:
-            vertices, faces = read_user_mesh(path, megabytes=MAX_MEGABYTES)
-        finally:
-            self._forget(path)
+        vertices, faces = read_user_mesh(path, megabytes=MAX_MEGABYTES)
         stem = re.sub(r"[^A-Za-z0-9-]+", "-", path.stem).strip("-")[:40] or "mesh"
         item = store(job, describe(vertices, faces), path.name[:60], stem)
         for old in [i.number for i in session.items.values() if i.category is None]:
@@ -76,18 +73,6 @@ class MeshTab:
     def clear(self) -> Any:
         """Nothing is opened."""
         return None, EMPTY, None
-
-    def _forget(self, path: Path) -> None:
-        """Deletes the upload: what it held is in the session's folder now."""
-        root = self.context.sessions.root.resolve()
-        path = path.resolve()
-        if root in path.parents and not self.context.sessions.owns(path):
-            path.unlink(missing_ok=True)
-            if path.parent != root:
-                try:
-                    path.parent.rmdir()
-                except OSError:  # another upload with the same content is still there
-                    return
 
 
 def build(context: Context) -> None:

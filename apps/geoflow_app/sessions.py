@@ -21,7 +21,7 @@ from geoflow import Noise, SurfaceMesh, describe
 
 MAX_SHAPES = 48
 IDLE_SECONDS = 3600.0
-STALE_SECONDS = 300.0  # what a broken upload left behind
+STALE_SECONDS = 300.0  # uploads: they are read at once, or never
 GONE_SECONDS = 10.0  # jobs of a page that was closed so recently are not started
 
 
@@ -216,7 +216,10 @@ class Sessions:
             session.close()
 
     def sweep(self) -> None:
-        """Closes what was unused for too long; deletes uploads that nobody opened."""
+        """Closes what was unused for too long; deletes old uploads.
+
+        Uploads are shared: the same bytes from two people are one file, so readers leave them.
+        """
         now = time.monotonic()
         with self._lock:
             old = [k for k, s in self._open.items() if now - s.used > self.idle_seconds]
@@ -225,12 +228,11 @@ class Sessions:
         for session in idle:
             session.close()
         for path in self.root.iterdir():
+            if path in live:
+                continue
             try:
-                age = time.time() - path.lstat().st_mtime
-                if path.is_dir() and path not in live and age > self.idle_seconds:
-                    shutil.rmtree(path, ignore_errors=True)
-                elif not path.is_dir() and age > min(STALE_SECONDS, self.idle_seconds):
-                    path.unlink()
+                if time.time() - path.lstat().st_mtime > min(STALE_SECONDS, self.idle_seconds):
+                    shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
             except FileNotFoundError:  # its request finished meanwhile
                 continue
 
