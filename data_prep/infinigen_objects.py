@@ -126,13 +126,8 @@ def choose_sub(class_name: str, seed: int) -> SubClass:
 
 def list_tasks(class_names: list[str], seeds: range, last_digits: str, out: Path) -> list[Task]:
     """All meshes that are asked for and not there yet, interleaved over classes."""
-    wanted = set(last_digits) - {"7"}
-    tasks = [
-        Task(choose_sub(c, seed), seed)
-        for seed in seeds
-        if str(seed)[-1] in wanted
-        for c in class_names
-    ]
+    wanted = [seed for seed in seeds if str(seed)[-1] in set(last_digits) - {"7"}]
+    tasks = [Task(choose_sub(c, seed), seed) for seed in wanted for c in class_names]
     return [t for t in tasks if not t.path(out).exists()]
 
 
@@ -153,21 +148,15 @@ def prepare_infinigen() -> None:
     def subsurf_off_limit(obj, levels, simple=False):
         """Like decorate.subsurf; points on the limit surface tear a bottle's neck."""
         if levels > 0:
-            options = {
-                "subdivision_type": "SIMPLE" if simple else "CATMULL_CLARK",
-                "use_limit_surface": False,
-            }
+            kind = "SIMPLE" if simple else "CATMULL_CLARK"
+            options = {"subdivision_type": kind, "use_limit_surface": False}
             butil.modify_mesh(obj, "SUBSURF", levels=levels, render_levels=levels, **options)
 
     bottle.subsurf = subsurf_off_limit
-    bed.BedFactory.back_types = (
-        "weighted_choice",
-        (2, "whole"),
-        (1, "horizontal-bar"),
-        (1, "vertical-bar"),
-    )
-    bed.BedFactory.leg_decor_types = "weighted_choice", (2, "pad"), (1, "plain"), (2, "legs")
-    bed.BedFactory.mattress_types = "weighted_choice", (1, "coiled")
+    beds, choice = bed.BedFactory, "weighted_choice"
+    beds.back_types = choice, (2, "whole"), (1, "horizontal-bar"), (1, "vertical-bar")
+    beds.leg_decor_types = choice, (2, "pad"), (1, "plain"), (2, "legs")
+    beds.mattress_types = choice, (1, "coiled")
 
 
 def build_asset(task: Task) -> None:
@@ -205,13 +194,9 @@ def build_bed(factory) -> None:
 def is_torn(frame, factory) -> bool:
     """Whether a bed's frame leaves the box that its parameters allow (metres)."""
     points = np.array([v.co for v in frame.data.vertices])
-    length, width, _ = np.ptp(points, axis=0)
-    below = -points[:, 2].min()
-    return (
-        length > factory.size + 0.2
-        or width > factory.width + 0.2
-        or below > factory.leg_height + 0.05
-    )
+    extent = [*np.ptp(points, axis=0)[:2], -points[:, 2].min()]
+    limit = [factory.size + 0.2, factory.width + 0.2, factory.leg_height + 0.05]
+    return bool(np.greater(extent, limit).any())
 
 
 def read_scene() -> tuple[np.ndarray, np.ndarray]:
@@ -263,7 +248,7 @@ def simplify(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.nd
         limits = {"target_index_count": 3 * TARGET_FACES, "target_error": SIMPLIFY_ERROR}
         indices = out[: meshoptimizer.simplify(out, indices, vertices, **limits)]
     used, compact = np.unique(indices, return_inverse=True)
-    return vertices[used], compact.reshape(-1, 3)
+    return vertices[used], compact.reshape(-1, 3).astype(np.uint32)
 
 
 def to_geoflow_frame(vertices: np.ndarray) -> np.ndarray:
@@ -281,14 +266,10 @@ def check_mesh(vertices: np.ndarray, faces: np.ndarray, max_size: float) -> None
         raise ValueError("all vertices must be finite; skipped")
     size = float(np.ptp(vertices, axis=0).max())
     if not MIN_SIZE <= size <= max_size:
-        raise ValueError(
-            f"the longest side must be {MIN_SIZE} to {max_size} metres; it is {size:.4g}; skipped"
-        )
+        raise ValueError(f"longest side must be {MIN_SIZE} to {max_size} m; is {size:.4g}; skipped")
     gap = float(vertices[:, 1].min()) / size
     if gap > 0.01:  # simplification removed a stray vertex that had reached the floor
-        raise ValueError(
-            f"the feet must be within 0.01 of the size of y = 0; they are at {gap:.3g}; skipped"
-        )
+        raise ValueError(f"feet must be within 0.01 of the size of y = 0; at {gap:.3g}; skipped")
 
 
 def make_one(task: Task, out: Path) -> None:
@@ -301,9 +282,7 @@ def make_one(task: Task, out: Path) -> None:
     check_mesh(vertices, faces, task.sub.max_size)
     vertices, faces = simplify(vertices, faces)
     check_mesh(vertices, faces, task.sub.max_size)
-    data = DracoPy.encode(
-        vertices, faces.astype(np.uint32), quantization_bits=14, compression_level=7
-    )
+    data = DracoPy.encode(vertices, faces, quantization_bits=14, compression_level=7)
     path = task.path(out)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
@@ -322,16 +301,16 @@ def serve(connection, out: Path) -> None:
                 connection.send("")
             except Exception as error:  # any failure of a factory is recorded and the run goes on
                 where = traceback.extract_tb(error.__traceback__)[-1]
-                connection.send(
-                    f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
-                )
+                where = f"{Path(where.filename).name}:{where.lineno}"
+                connection.send(f"{type(error).__name__}: {error} ({where})")
 
 
 class Worker:
     """A process that makes meshes one by one and is replaced when old, dead or stuck."""
 
     def __init__(self, out: Path):
-        self.out, self.made, self.process = out, 0, None
+        self.out = out
+        self.start()
 
     def start(self) -> None:
         """Starts a fresh process."""
@@ -342,36 +321,27 @@ class Worker:
         theirs.close()  # so that a dead process shows as the end of the stream
         self.made = 0
 
-    def stop(self) -> None:
-        """Ends the process."""
-        self.process.kill()
-        self.process.join()
-        self.connection.close()
-        self.process = None
-
     def make(self, task: Task) -> str:
         """Makes one mesh; returns '' or what went wrong."""
-        if self.process is None:
-            self.start()
         self.made += 1
         try:
             self.connection.send(task)
-            in_time = self.connection.poll(SECONDS_PER_ASSET)
-            error = (
-                self.connection.recv()
-                if in_time
-                else f"took over {SECONDS_PER_ASSET:.0f} s; killed"
-            )
+            error = f"took over {SECONDS_PER_ASSET:.0f} s; killed"
+            if in_time := self.connection.poll(SECONDS_PER_ASSET):
+                error = self.connection.recv()
         except (EOFError, ConnectionError):
             in_time, error = False, "the process died"
         if not in_time or self.made >= ASSETS_PER_WORKER:
-            self.stop()
+            self.process.kill()
+            self.process.join()
+            self.connection.close()
+            self.start()
         return error
 
 
 def make_all(tasks: list[Task], out: Path, processes: int) -> Iterator[tuple[Task, str, float]]:
     """Makes all meshes; yields the task, '' or what went wrong, and the seconds it took."""
-    idle = deque(Worker(out) for _ in range(processes))
+    idle = deque(Worker(out) for _ in range(min(processes, len(tasks))))
 
     def run(task: Task) -> tuple[Task, str, float]:
         worker, begin = idle.pop(), time.monotonic()
@@ -379,7 +349,7 @@ def make_all(tasks: list[Task], out: Path, processes: int) -> Iterator[tuple[Tas
         idle.append(worker)
         return task, error, time.monotonic() - begin
 
-    with ThreadPool(processes) as pool:
+    with ThreadPool(max(1, len(idle))) as pool:
         yield from pool.imap_unordered(run, tasks)
 
 
@@ -388,12 +358,8 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("out", type=Path, metavar="OUT")
     parser.add_argument("--seeds", default="200:800", help="FIRST:END, END not included")
-    parser.add_argument(
-        "--classes", default="all", help=f"comma-separated, of {','.join(CLASS_NAMES)}"
-    )
-    parser.add_argument(
-        "--last-digits", default="012345689", help="seeds ending in 7 are the test set: never made"
-    )
+    parser.add_argument("--classes", default="all", help=f"some of {','.join(CLASS_NAMES)}")
+    parser.add_argument("--last-digits", default="012345689", help="of seeds; 7 is never made")
     parser.add_argument("--processes", type=int, default=1)
     args = parser.parse_args()
     args.classes = CLASS_NAMES if args.classes == "all" else args.classes.split(",")
@@ -413,9 +379,8 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     tasks = list_tasks(args.classes, args.seeds, args.last_digits, args.out)
     begin, failed, costs = time.monotonic(), 0, {}
-    for done, (task, error, seconds) in enumerate(
-        make_all(tasks, args.out, args.processes), start=1
-    ):
+    results = make_all(tasks, args.out, args.processes)
+    for done, (task, error, seconds) in enumerate(results, start=1):
         name = f"{task.sub.class_name}/{task.sub.name}"
         costs.setdefault(name, []).append(seconds)
         if error:

@@ -12,7 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from geoflow.geometry.export import write_atomic as write_atomic
+    from geoflow.files import write_atomically as write_atomically
     from geoflow.geometry.export import write_mesh as write_mesh
     from geoflow.geometry.mesh import SurfaceMesh as SurfaceMesh
     from geoflow.geometry.mesh import describe as describe
@@ -34,7 +34,7 @@ __all__ = [
     "read_user_mesh",
     "simplify",
     "trace_grid",
-    "write_atomic",
+    "write_atomically",
     "write_mesh",
 ]
 
@@ -47,7 +47,7 @@ _WHERE = {
     "read_user_mesh": "geometry.userfiles",
     "simplify": "geometry.mesh",
     "trace_grid": "preview",
-    "write_atomic": "geometry.export",
+    "write_atomically": "files",
     "write_mesh": "geometry.export",
 }
 

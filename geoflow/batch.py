@@ -42,11 +42,17 @@ class Batch:
         folder: created where missing.
         order: what to make.
         generator: makes it.
-        resume: keep the shapes that the manifest lists and whose files exist.
+        resume: keep the shapes that the manifest lists and whose files exist, those past the
+            order's n too; without a manifest there is nothing to resume, see `resumed`.
         overwrite: replace files that are in the way.
 
+    Attributes:
+        resumed: whether a manifest was read.
+        shapes: index -> its entry in the manifest.
+
     Raises:
-        ValueError: files in the way without `overwrite` or `resume`; a manifest of another order.
+        ValueError: files in the way without `overwrite` or a manifest to resume; a manifest of
+            another order.
         OSError: the folder cannot be made or written to.
     """
 
@@ -62,12 +68,13 @@ class Batch:
         self.folder, self.order, self.generator = folder, order, generator
         folder.mkdir(parents=True, exist_ok=True)
         self.shapes: dict[int, dict[str, Any]] = {}
-        if resume and (folder / MANIFEST).exists():
+        self.resumed = resume and (folder / MANIFEST).exists()
+        if self.resumed:
             self._read_manifest()
-        elif not overwrite and not resume:
+        elif not overwrite:
             self._refuse_existing()
-        self.replace = overwrite or resume
-        self.kept = len(self.shapes)
+        self.replace = overwrite or self.resumed
+        self.kept = len(self.asked())
         self.save()
 
     def head(self) -> dict[str, Any]:
@@ -78,6 +85,10 @@ class Batch:
             "device": self.generator.device.type,
             **asdict(self.order),
         }
+
+    def asked(self) -> list[dict[str, Any]]:
+        """The entries of the shapes below n; a resumed manifest may list more."""
+        return [s for i, s in self.shapes.items() if i < self.order.n]
 
     def missing(self) -> list[int]:
         """Indices still to be made."""
@@ -106,7 +117,8 @@ class Batch:
     def save(self) -> None:
         """Writes the manifest, atomically."""
         shapes = [self.shapes[i] for i in sorted(self.shapes)]
-        text = json.dumps(self.head() | {"shapes": shapes}, indent=1)
+        n = max(self.order.n, 1 + max(self.shapes, default=0))
+        text = json.dumps(self.head() | {"n": n, "shapes": shapes}, indent=1)
         write_atomically(self.folder / MANIFEST, text.encode() + b"\n")
 
     def _name(self, index: int) -> str:
@@ -152,12 +164,12 @@ class Batch:
         if differing:
             listed = ", ".join(f"{k} {old.get(k)} there, {want[k]} now" for k in differing)
             raise ValueError(f"--resume needs the command of {path}; it differs: {listed}")
-        self.shapes = {i: s for i, s in entries.items() if i < self.order.n and files[i].is_file()}
+        self.shapes = {i: s for i, s in entries.items() if files[i].is_file()}
 
 
 def summary(batch: Batch, seconds: float) -> str:
     """One line: how many shapes, where, how long, how clean."""
-    made = list(batch.shapes.values())
+    made = batch.asked()
     closed = sum(s["watertight"] for s in made)
     return (
         f"{len(made)} of {batch.order.n} shapes in {batch.folder} "

@@ -1,22 +1,24 @@
 """Checkpoints: safetensors shards and a config.json in one folder; never pickle.
 
-config.json holds what is needed to use the weights (network, transport, data statistics) and a
-sha256 of every shard, so that a truncated or foreign file is refused with one line.
+config.json holds what is needed to use the weights (network, transport, data statistics), the name
+and the sha256 of every shard, so that a truncated or foreign file is refused with one line. A
+shard's name holds a part of its sum: new shards lie beside the old ones until config.json, written
+last, names them. So a save that is cut off leaves the checkpoint that was there.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
+from geoflow.checks import one_of
 from geoflow.files import write_atomically
 
 FORMAT, VERSION = "geoflow-checkpoint", 1
@@ -35,16 +37,20 @@ def quantise(weights: dict[str, Tensor], dtype: str) -> dict[str, Tensor]:
         name -> stored tensor; int8 matrices have a companion `name.scale` (rows,).
 
     Raises:
-        ValueError: unknown dtype.
+        ValueError: unknown dtype, or a weight has the name of another one's companion.
     """
-    if dtype not in DTYPES:
-        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}")
+    one_of("dtype", dtype, DTYPES)
     stored: dict[str, Tensor] = {}
     for name, value in weights.items():
         value = value.detach().cpu().float().contiguous()
         if dtype == "float16":
             stored[name] = value.half()
         elif dtype == "int8" and value.dim() >= 2:
+            if f"{name}.scale" in weights:
+                raise ValueError(
+                    f"int8 weights need the name {name}.scale for the scale of {name}; a weight "
+                    "has it; rename that or use float16"
+                )
             rows = value.flatten(1)
             scale = rows.abs().amax(1).clamp(min=1e-12) / 127
             stored[name] = (rows / scale[:, None]).round().to(torch.int8).view(value.shape)
@@ -55,13 +61,22 @@ def quantise(weights: dict[str, Tensor], dtype: str) -> dict[str, Tensor]:
 
 
 def dequantise(stored: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The inverse of `quantise`, to float32."""
-    weights = {}
+    """The inverse of `quantise`, to float32.
+
+    Raises:
+        ValueError: an int8 matrix without its scale.
+    """
+    weights: dict[str, Tensor] = {}
+    scales = {f"{name}.scale": name for name, v in stored.items() if v.dtype == torch.int8}
     for name, value in stored.items():
         if value.dtype == torch.int8:
-            scale = stored[f"{name}.scale"].view((-1,) + (1,) * (value.dim() - 1))
-            weights[name] = value.float() * scale
-        elif not name.endswith(".scale"):
+            scale = stored.get(f"{name}.scale")
+            if scale is None or scale.shape != value.shape[:1]:
+                raise ValueError(
+                    f"int8 weights need a scale a row; {name} has none; copy the checkpoint again"
+                )
+            weights[name] = value.float() * scale.view((-1,) + (1,) * (value.dim() - 1))
+        elif name not in scales:
             weights[name] = value.float()
     return weights
 
@@ -69,7 +84,7 @@ def dequantise(stored: dict[str, Tensor]) -> dict[str, Tensor]:
 def save_checkpoint(
     folder: Path, config: dict[str, Any], weights: dict[str, Tensor], dtype: str = "float16"
 ) -> None:
-    """Writes shards of at most 16 MB, then config.json last.
+    """Writes shards of at most 16 MB, then config.json, then removes shards it does not name.
 
     Args:
         folder: created where missing.
@@ -89,15 +104,16 @@ def save_checkpoint(
         room -= size
     files = {}
     for k, shard in enumerate(shards, 1):
-        name = f"model-{k:05d}-of-{len(shards):05d}.safetensors"
-        temporary = folder / f".{name}.{os.getpid()}.tmp"
-        save_file(shard, temporary)
-        files[name] = _sha256(temporary)
-        os.replace(temporary, folder / name)
+        data = save(shard)
+        digest = hashlib.sha256(data).hexdigest()
+        name = f"model-{k:05d}-of-{len(shards):05d}-{digest[:12]}.safetensors"
+        write_atomically(folder / name, data)
+        files[name] = digest
     head = {"format": FORMAT, "version": VERSION}
     full = head | config | {"weights": {"dtype": dtype, "files": files}}
     write_atomically(folder / "config.json", json.dumps(full, indent=2).encode() + b"\n")
-    for stale in set(folder.glob("model-*.safetensors")) - {folder / name for name in files}:
+    leftovers = {*folder.glob("model-*.safetensors"), *folder.glob(".model-*.tmp")}
+    for stale in leftovers - {folder / name for name in files}:
         stale.unlink()
 
 
@@ -153,7 +169,9 @@ def _read_config(folder: Path) -> dict[str, Any]:
             f"checkpoint {folder} has version {config.get('version')}; this geoflow reads version "
             f"{VERSION}; install the geoflow that wrote it"
         )
-    if not isinstance(config.get("weights", {}).get("files"), dict):
+    weights = config.get("weights")
+    files = weights.get("files") if isinstance(weights, dict) else None
+    if not isinstance(files, dict) or not all(isinstance(v, str) for v in files.values()):
         raise ValueError(f"{path} lists no weight files; copy the checkpoint again")
     return config
 

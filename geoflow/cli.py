@@ -8,24 +8,57 @@ import importlib.util
 import sys
 import time
 from collections.abc import Callable
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
+
+from geoflow.checks import at_least
+from geoflow.files import check_target
+
+ClickError: Any = typer.BadParameter.__mro__[2]  # ClickException; some typer bring their own click
+
+
+class OneLineGroup(TyperGroup):
+    """Commands whose usage errors are one line, as all our errors are."""
+
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        try:
+            code = super().main(*args, standalone_mode=False, **extra)
+        except ClickError as error:
+            context = getattr(error, "ctx", None)
+            command = context.command_path if context else "geoflow"
+            text = error.format_message().rstrip(".")
+            code = _print_error(f"{text}; see {command} --help", 2)
+        except typer.Abort:
+            code = _print_error("aborted", 1)
+        if standalone_mode:
+            sys.exit(code)
+        return code
+
 
 app = typer.Typer(
     name="geoflow",
+    cls=OneLineGroup,
     help="3D shapes in one or a few network calls.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
-MeshFormat = Enum("MeshFormat", {f: f for f in ("obj", "glb", "stl", "ply", "3mf")}, type=str)
-Device = Enum("Device", {d: d for d in ("auto", "cpu", "cuda")}, type=str)
-Resolution = Enum("Resolution", {str(r): str(r) for r in (64, 128, 256)}, type=str)
+
+class MeshFormat(StrEnum):
+    obj, glb, stl, ply, three_mf = "obj", "glb", "stl", "ply", "3mf"
+
+
+class Device(StrEnum):
+    auto, cpu, cuda = "auto", "cpu", "cuda"
+
+
+class Resolution(StrEnum):
+    r64, r128, r256 = "64", "128", "256"
 
 
 class UsageError(ValueError):
@@ -51,9 +84,17 @@ def _one_line(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def _fail(message: str, code: int) -> None:
+def _print_error(message: str, code: int) -> int:
     print(f"geoflow: {' '.join(message.split())}", file=sys.stderr)
-    raise typer.Exit(code) from None
+    return code
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    raise typer.Exit(_print_error(message, code)) from None
+
+
+def _note(message: str) -> None:
+    print(f"geoflow: {message}", file=sys.stderr)
 
 
 def _usage(check: Callable[..., Any], *args: Any) -> Any:
@@ -64,9 +105,11 @@ def _usage(check: Callable[..., Any], *args: Any) -> Any:
         raise UsageError(str(error)) from None
 
 
-def _at_least(name: str, value: float | None, least: float) -> None:
-    if value is not None and not value >= least:
-        raise UsageError(f"{name} must be at least {least}; got {value}")
+def _at_least(least: float, **options: float | None) -> None:
+    """Checks the options that are given."""
+    for name, value in options.items():
+        if value is not None:
+            _usage(at_least, f"--{name}", value, least)
 
 
 @app.command()
@@ -81,10 +124,10 @@ def generate(
     guidance: Annotated[
         float, typer.Option(help="Above 1 exaggerates the category, at twice the cost.")
     ] = 1.0,
-    resolution: Annotated[Resolution, typer.Option(help="Cells a side.")] = Resolution["128"],
-    format: Annotated[MeshFormat, typer.Option(help="File format.")] = MeshFormat["obj"],
+    resolution: Annotated[Resolution, typer.Option(help="Cells a side.")] = Resolution.r128,
+    format: Annotated[MeshFormat, typer.Option(help="File format.")] = MeshFormat.obj,
     out: Annotated[Path, typer.Option(help="Folder for the meshes.")] = Path("outputs"),
-    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device["auto"],
+    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.auto,
     checkpoint: Annotated[
         str, typer.Option(help="A bundled name, or a folder with config.json.")
     ] = "objects",
@@ -93,10 +136,8 @@ def generate(
 ) -> None:
     """Generate closed meshes: DIR/<category>_<index>.<format> and DIR/manifest.json."""
     begin = time.monotonic()
-    _at_least("--n", n, 1)
-    _at_least("--steps", steps, 1)
-    _at_least("--seed", seed, 0)
-    _at_least("--guidance", guidance, 0)
+    _at_least(1, n=n, steps=steps)
+    _at_least(0, seed=seed, guidance=guidance)
     if overwrite and resume:
         raise UsageError("--overwrite and --resume exclude each other; give one")
     from geoflow.batch import Batch, Order, summary
@@ -107,12 +148,14 @@ def generate(
     _usage(generator.category_of, 0, category)
     order = Order(n, steps, category, seed, guidance, int(resolution.value), format.value)
     batch = Batch(out, order, generator, resume=resume, overwrite=overwrite)
+    if resume and not batch.resumed:
+        _note(f"{out} holds no manifest to resume; starting afresh")
     try:
         with _progress("generating", n, batch.kept) as advance:
             for entry in batch.run():
                 advance(entry["file"])
     except KeyboardInterrupt:
-        have = len(batch.shapes)
+        have = len(batch.asked())
         print(f"interrupted: {have} of {n} shapes; finish with --resume", file=sys.stderr)
         raise
     print(summary(batch, time.monotonic() - begin))
@@ -156,10 +199,10 @@ def render(
     out: Annotated[Path, typer.Option("--out", "-o", help="PNG to write.")] = Path("sheet.png"),
     columns: Annotated[int | None, typer.Option(help="Meshes in a row.")] = None,
     limit: Annotated[int, typer.Option(help="Draw at most so many meshes.")] = 100,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the picture.")] = False,
 ) -> None:
     """Draw a contact sheet of a folder of meshes."""
-    _at_least("--columns", columns, 1)
-    _at_least("--limit", limit, 1)
+    _at_least(1, columns=columns, limit=limit)
     if out.suffix.lower() != ".png":
         raise UsageError(f"--out must end in .png; got {out}")
     if not folder.is_dir():
@@ -169,10 +212,17 @@ def render(
     if not paths:
         raise ValueError(f"{folder} holds no .obj, .glb, .stl, .ply or .3mf; generate some first")
     paths = paths[:limit]
+    check_target(out, overwrite=overwrite)
     from geoflow.render import render_sheet
 
     with _progress("drawing", len(paths)) as advance:
-        render_sheet(paths, out, columns=columns, progress=lambda done, total: advance(""))
+        render_sheet(
+            paths,
+            out,
+            columns=columns,
+            overwrite=overwrite,
+            progress=lambda done, total: advance(""),
+        )
     print(f"{len(paths)} meshes in {out}")
 
 
@@ -190,16 +240,15 @@ def train(
     steps: Annotated[int | None, typer.Option(help="Length of the whole run.")] = None,
     batch: Annotated[int | None, typer.Option(help="Samples a step, all processes.")] = None,
     seed: Annotated[int, typer.Option(help="Of the whole run.")] = 0,
-    device: Annotated[Device, typer.Option(help="Where to train.")] = Device["auto"],
+    device: Annotated[Device, typer.Option(help="Where to train.")] = Device.auto,
     compile: Annotated[bool, typer.Option(help="Compile the network (GPU).")] = True,
     tensorboard: Annotated[bool, typer.Option(help="Also log to TensorBoard.")] = False,
     save_minutes: Annotated[float, typer.Option(help="Between saved states.")] = 2.0,
     sample_minutes: Annotated[float, typer.Option(help="Between drawn samples.")] = 4.0,
 ) -> None:
     """Train a recipe; on many GPUs: accelerate launch -m geoflow train RECIPE ..."""
-    _at_least("--minutes", minutes, 0)
-    _at_least("--steps", steps, 1)
-    _at_least("--batch", batch, 1)
+    _at_least(1, steps=steps, batch=batch)
+    _at_least(0, minutes=minutes)
     import dataclasses
 
     from geoflow.recipes import get_recipe
@@ -220,7 +269,10 @@ def train(
     accelerator = start_processes(picked)
     source = GridSource.open(data, accelerator.device)
     trainer = Trainer(chosen, source, seed, accelerator)
-    if resume and (out / "state.safetensors").exists():
+    found = (out / "state.safetensors").exists()
+    if resume and not found and trainer.main:
+        _note(f"{out} holds no state to resume; starting afresh")
+    if resume and found:
         trainer.resume(out)
     elif init is not None:
         trainer.warm_start(load_checkpoint(init)[1])
@@ -288,4 +340,4 @@ def info() -> None:
 
 def main() -> None:
     """Entry point of the `geoflow` command."""
-    app(prog_name="geoflow")
+    app(sys.argv[1:] or ["--help"], prog_name="geoflow")

@@ -6,7 +6,10 @@ so that it stays finite at the data end. Since dP/dt = -Q(t, r) P_r(t, t) the re
 
     R = Q(t, r) (m - m_t|data) - P(t, r) / P_r(t, t)  D_t m,      D_t = d/dt + v . d/dx
 
-for every form. Gradients flow through m alone: the loss is |m - stop(m - R)|^2.
+for every form. Gradients flow through m alone: the loss is |m - stop(m - R / f)|^2. The slope D_t m
+is a difference over a step h, so R holds the network's own error times P / (P_r h): with f = 1 that
+grows into noise. f = max(1, Q, |P / (P_r h)|) makes the target m(x + h v, t + h, r), moved a share
+of about h / (r - t) towards m_t|data: a weighted mean of network and data, which cannot run away.
 """
 
 from __future__ import annotations
@@ -93,6 +96,7 @@ def cumulative_loss(
     difference_share: float = 0.1,
     adaptive: float | None = 0.05,
     error_norm: ErrorNorm = mean_square,
+    cumulative_norm: ErrorNorm | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The loss of one batch.
 
@@ -107,12 +111,11 @@ def cumulative_loss(
         derivative: "difference" (a forward difference, no second-order machinery, works with
             flash attention and torch.compile) or "jvp" (exact, forward-mode).
         difference_step: least clock step of the difference.
-        difference_share: the step is at least this share of r - t. A small step multiplies the
-            network's own error by (r - t) / step in the residual; a tenth keeps that below ten and
-            still follows the path as finely as tens of Euler steps.
+        difference_share: the step is at least this share of r - t.
         adaptive: c of the per-sample weight 1 / (error + c), or None for no weight (a
             low-dimensional target is biased by it).
         error_norm: (B, ...) -> (B,) quadratic size of an error.
+        cumulative_norm: that of the first k samples, if another.
 
     Returns:
         loss: scalar to differentiate.
@@ -131,11 +134,18 @@ def cumulative_loss(
             head = slice(0, k)
             args = (x[head], tau_t[head], tau_r[head], None if cond is None else cond[head])
             step = torch.clamp(difference_share * (tau_r[head] - tau_t[head]), min=difference_step)
-            slope = _slope(transport, net, m.detach()[head], *args, derivative, step)
+            later = transport.schedule.unclock(torch.minimum(tau_t[head] + step, tau_r[head]))
+            slope = _slope(transport, net, m.detach()[head], *args, derivative, later)
             q, gap = transport.residual_scales(t[head], r[head], x)
             residual = q * (m.detach()[head] - goal[head]) - gap * slope
-            goal[head] = m.detach()[head] - residual / q.clamp(min=1)
-    error = error_norm(m - goal)
+            reach = (later - t[head]).abs().view_as(gap).clamp(min=1e-12)
+            factor = torch.maximum(q, gap.abs() / reach).clamp(min=1)
+            goal[head] = m.detach()[head] - residual / factor
+    error = m - goal
+    if cumulative_norm is None:
+        error = error_norm(error)
+    else:
+        error = torch.cat((cumulative_norm(error[:k]), error_norm(error[k:])))
     weight = 1.0 if adaptive is None else 1 / (error.detach() + adaptive)
     return (weight * error).mean(), error.detach()
 
@@ -150,20 +160,18 @@ def _slope(
     tau_r: Tensor,
     cond: Any,
     derivative: str,
-    step: Tensor,
+    later: Tensor,
 ) -> Tensor:
     """D_t m(x, t, r) along the network's own instantaneous velocity, (k, ...)."""
     schedule = transport.schedule
     t, r = schedule.unclock(tau_t), schedule.unclock(tau_r)
     v = transport.velocity(x, transport.predict(net, x, t, t, cond), t)
     if derivative == "difference":
-        later = schedule.unclock(torch.minimum(tau_t + step, tau_r))
         h = (later - t).view((-1,) + (1,) * (x.dim() - 1))
         ahead = transport.predict(net, x + h * v, later, r, cond)
         return torch.where(h == 0, torch.zeros_like(m), (ahead - m) / h.masked_fill(h == 0, 1))
     if derivative == "jvp":
-        _, slope = torch.func.jvp(
+        return torch.func.jvp(
             lambda x, t: transport.predict(net, x, t, r, cond), (x, t), (v, torch.ones_like(t))
-        )
-        return slope
+        )[1]
     raise ValueError(f'derivative must be "difference" or "jvp"; got {derivative!r}')

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,11 +14,12 @@ import torch
 from torch import Tensor
 
 from geoflow.checkpoint import load_checkpoint
+from geoflow.checks import at_least, one_of
 from geoflow.geometry.mesh import SurfaceMesh, surface_mesh
-from geoflow.networks import build_network
 from geoflow.networks.layers import Condition
 from geoflow.sampling import sample, time_grid
-from geoflow.transport import get_transport
+from geoflow.settings import network_with, read_grid_settings, read_transport
+from geoflow.threads import single_threaded_torch
 
 if TYPE_CHECKING:
     import trimesh
@@ -46,6 +46,17 @@ class Shape:
     seconds: float
 
 
+@dataclass(frozen=True)
+class _Request:
+    """What `ObjectGenerator.stream` was asked for."""
+
+    seed: int
+    category: str
+    steps: int
+    guidance: float
+    resolution: int
+
+
 def assets_folder() -> Path:
     """Where the bundled checkpoints are: inside the wheel, or at the top of a checkout."""
     here = Path(__file__).parent
@@ -59,8 +70,7 @@ def pick_device(name: str = "auto") -> torch.device:
     Raises:
         ValueError: another name, or "cuda" without a GPU that torch can use.
     """
-    if name not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"device must be auto, cpu or cuda; got {name!r}")
+    one_of("device", name, ("auto", "cpu", "cuda"))
     if name == "cuda" and not torch.cuda.is_available():
         raise ValueError(
             "device cuda needs a GPU that torch can use; it finds none; use cpu or auto"
@@ -87,32 +97,18 @@ class ObjectGenerator:
         device: where the network runs.
 
     Raises:
-        ValueError: the weights do not fit the network that config describes.
+        ValueError: config is not what it must be, or the weights do not fit its network.
     """
 
     def __init__(
         self, config: dict[str, Any], weights: dict[str, Tensor], digest: str, device: torch.device
     ) -> None:
-        try:
-            network, transport, data = config["network"], config["transport"], config["data"]
-            self.net = build_network(network["name"], **network["arguments"])
-            self.transport = get_transport(transport["name"], **transport["arguments"])
-            self.categories: list[str] = data["categories"]
-            self.metres = dict(zip(self.categories, data["metres"], strict=True))
-            self.resolution = int(data["resolution"])
-            how = config.get("sampling", {})
-            self.shift = float(how.get("shift", 1.0))
-            self.cumulative_calls = how.get("cumulative_calls")
-            self._scale = data["truncation"] * data["std"]
-            self._offset = data["truncation"] * data["mean"]
-            self.net.load_state_dict(weights)
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"config.json lacks or garbles {error}; copy the checkpoint") from None
-        except RuntimeError as error:
-            reason = str(error).splitlines()[-1].strip()
-            raise ValueError(
-                f"the weights do not fit the network of config.json: {reason}"
-            ) from None
+        self.settings = read_grid_settings(config)
+        self.transport = read_transport(config)
+        self.net = network_with(config, weights)
+        self.metres = self.settings.metres
+        self.categories = list(self.metres)
+        self.resolution = self.settings.resolution
         self.config, self.digest, self.device = config, digest, device
         self.net.eval().requires_grad_(False).to(device)
 
@@ -126,19 +122,15 @@ class ObjectGenerator:
         """
         if category == "all":
             return self.categories[index % len(self.categories)]
-        if category not in self.categories:
-            near = difflib.get_close_matches(category.lower(), self.categories, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(
-                f"category must be all, {', '.join(self.categories)}; got {category!r}{hint}"
-            )
+        one_of("category", category, ["all", *self.categories])
         return category
 
     def batch_size(self) -> int:
         """Samples per network call.
 
-        On a CPU always 1: one sample fills the cores, and a result that never depends on what
-        else is in the batch is the same to the last bit. On a GPU as many as fit, at most 64.
+        On a CPU always 1: a result that never depends on what else is in the batch is the same
+        to the last bit, and other samples keep the other cores busy. On a GPU as many as fit, at
+        most 64.
         """
         if self.device.type != "cuda":
             return 1
@@ -175,9 +167,10 @@ class ObjectGenerator:
         index = [self.categories.index(self.category_of(0, c)) for c in categories]
         labels = torch.tensor(index, device=self.device)
         null = Condition(torch.full_like(labels, len(self.categories)))
-        times = time_grid(self.transport, steps, shift=self.shift)
+        known = self.settings
+        times = time_grid(self.transport, steps, shift=known.shift)
         if cumulative is None:
-            cumulative = self.cumulative_calls is None or steps <= self.cumulative_calls
+            cumulative = known.cumulative_calls is None or steps <= known.cumulative_calls
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
             grids = sample(
                 self.transport,
@@ -190,7 +183,7 @@ class ObjectGenerator:
                 null=null,
                 on_step=on_step,
             )
-        return grids * self._scale + self._offset
+        return grids * (known.truncation * known.std) + known.truncation * known.mean
 
     def mesh(self, grid: Tensor, category: str, resolution: int = 128) -> SurfaceMesh:
         """One grid of `sdf` to a mesh in metres.
@@ -208,7 +201,7 @@ class ObjectGenerator:
 
     def grid_shape(self) -> tuple[int, int, int]:
         """(R, R, R), the shape of one noise."""
-        return (self.resolution,) * 3
+        return self.resolution, self.resolution, self.resolution
 
     def stream(
         self,
@@ -220,7 +213,9 @@ class ObjectGenerator:
         guidance: float = 1.0,
         resolution: int = 128,
     ) -> Iterator[Shape]:
-        """Makes shapes in the order of `indices`; meshing runs beside the network.
+        """Makes shapes in the order of `indices`, several at a time: on a CPU one a core.
+
+        torch works with one thread an operation until the last shape is taken.
 
         Args:
             indices: numbers of the shapes; shape i depends on (seed, i) and the options alone.
@@ -235,51 +230,58 @@ class ObjectGenerator:
         Raises:
             ValueError: an unknown category, or a number out of range.
         """
-        if seed < 0:
-            raise ValueError(f"seed must not be negative; got {seed}")
-        if resolution not in (64, 128, 256):
-            raise ValueError(f"resolution must be 64, 128 or 256; got {resolution}")
+        at_least("seed", seed, 0)
+        at_least("steps", steps, 1)
+        at_least("guidance", guidance, 0)
+        one_of("resolution", resolution, (64, 128, 256))
         self.category_of(0, category)
-        time_grid(self.transport, steps)
-        options = {"steps": steps, "guidance": guidance}
-        with ThreadPoolExecutor(1) as pool:
+        ask = _Request(seed, category, steps, guidance, resolution)
+        with single_threaded_torch() as workers, ThreadPoolExecutor(workers) as pool:
             waiting: list[Future[Shape]] = []
             try:
                 for start in range(0, len(indices), size := self.batch_size()):
-                    part = indices[start : start + size]
-                    names = [self.category_of(i, category) for i in part]
-                    begin = time.perf_counter()
-                    noise = torch.stack([draw_noise(seed, i, self.grid_shape()) for i in part])
-                    grids = self.sdf(noise, names, **options).cpu().numpy()
-                    spent = (time.perf_counter() - begin) / len(part)
-                    for i, name, grid in zip(part, names, grids, strict=True):
-                        job = (i, name, grid, resolution, spent, seed, options)
-                        waiting.append(pool.submit(self._finish, *job))
-                    while waiting and (waiting[0].done() or len(waiting) > 2 * size + 2):
+                    waiting += self._start(ask, indices[start : start + size], pool)
+                    ahead = 2 * max(size, workers)
+                    while waiting and (waiting[0].done() or len(waiting) > ahead):
                         yield waiting.pop(0).result()
                 while waiting:
                     yield waiting.pop(0).result()
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
 
+    def _start(
+        self, ask: _Request, part: Sequence[int], pool: ThreadPoolExecutor
+    ) -> list[Future[Shape]]:
+        """Starts some shapes: on a CPU all of their making, on a GPU their meshing."""
+        if self.device.type != "cuda":
+            return [pool.submit(self._finish, ask, i) for i in part]
+        begin = time.perf_counter()
+        grids = self._draw(ask, part)
+        spent = (time.perf_counter() - begin) / len(part)
+        return [
+            pool.submit(self._finish, ask, i, grid, spent)
+            for i, grid in zip(part, grids, strict=True)
+        ]
+
+    def _draw(self, ask: _Request, part: Sequence[int], attempt: int = 0) -> np.ndarray:
+        """(B, R, R, R) signed distances of the shapes `part`."""
+        noise = [draw_noise(ask.seed, i, self.grid_shape(), attempt) for i in part]
+        names = [self.category_of(i, ask.category) for i in part]
+        grids = self.sdf(torch.stack(noise), names, steps=ask.steps, guidance=ask.guidance)
+        return grids.cpu().numpy()
+
     def _finish(
-        self,
-        index: int,
-        category: str,
-        grid: np.ndarray,
-        resolution: int,
-        spent: float,
-        seed: int,
-        options: dict[str, Any],
+        self, ask: _Request, index: int, grid: np.ndarray | None = None, spent: float = 0.0
     ) -> Shape:
         """Meshes one grid; an empty one (never seen so far) is drawn again from fresh noise."""
         begin, attempt = time.perf_counter(), 0
-        while not (grid < 0).any() and attempt < 3:
+        values: np.ndarray = self._draw(ask, [index])[0] if grid is None else grid
+        while not (values < 0).any() and attempt < 3:
             attempt += 1
-            noise = draw_noise(seed, index, self.grid_shape(), attempt)[None]
-            grid = self.sdf(noise, [category], **options)[0].cpu().numpy()
-        mesh = surface_mesh(grid, resolution, self.metres[category])
-        return Shape(index, category, mesh, spent + time.perf_counter() - begin)
+            values = self._draw(ask, [index], attempt)[0]
+        name = self.category_of(index, ask.category)
+        mesh = surface_mesh(values, ask.resolution, self.metres[name])
+        return Shape(index, name, mesh, spent + time.perf_counter() - begin)
 
     def generate(
         self,
@@ -310,8 +312,7 @@ class ObjectGenerator:
         """
         import trimesh
 
-        if n < 1:
-            raise ValueError(f"n must be at least 1; got {n}")
+        at_least("n", n, 1)
         meshes = []
         for shape in self.stream(
             range(n),
@@ -338,15 +339,16 @@ def load_generator(name: str | Path = "objects", device: str = "auto") -> Object
     """Loads a bundled checkpoint by name, or one from a folder.
 
     Args:
-        name: "objects", or a folder with config.json (a training run's `checkpoint`).
+        name: "objects", or a folder with config.json (a training run's `checkpoint`). A folder
+            that is called like a bundled checkpoint is "./objects", or a Path.
         device: "auto", "cpu" or "cuda".
 
     Raises:
         ValueError: unknown name, a broken checkpoint, or no such device; one line.
     """
     folder = Path(name)
-    if str(name) in BUNDLED and not folder.is_dir():
-        folder = assets_folder() / "checkpoints" / str(name)
+    if isinstance(name, str) and name in BUNDLED:
+        folder = assets_folder() / "checkpoints" / name
     if not folder.is_dir():
         raise ValueError(
             f"checkpoint must be a folder or one of {', '.join(BUNDLED)}; {str(name)!r} is neither"

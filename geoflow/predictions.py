@@ -52,7 +52,9 @@ class Prediction:
         name: what a user types.
         p, q: coefficients of the map from a to b.
         p_rate, q_rate: d/dr of them at r = t; the velocity is `p_rate m + q_rate x`.
-        gap: p / p_rate without its singularity; about the signed time left, r - t.
+        gap: p / p_rate without its singularity. It is r - t for a velocity and on the linear and
+            exploding schedules. On the preserving one, alpha = cos u and sigma = sin u give
+            sin(u_r - u_t) / u'_t: r - t only for near times, up to 15 in size from the noise end.
         target: conditional value of m given data and noise at a.
     """
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
+from geoflow.checks import one_of
 from geoflow.objective import TimeSampling, mean_square
 
 
@@ -44,7 +44,7 @@ class Recipe:
         instant: share of the run, from its start, that trains r = t only.
         label_drop: how often the label is hidden, for guidance.
         ema: decay of the averaged weights, which are the ones saved.
-        times, error_norm, adaptive: see geoflow.objective.
+        times, error_norm, cumulative_norm, adaptive: see geoflow.objective.
         cost, score: measured; shown by `geoflow recipes`.
     """
 
@@ -65,6 +65,7 @@ class Recipe:
     ema: float = 0.9995
     times: TimeSampling = field(default_factory=TimeSampling)
     error_norm: Callable[[Tensor], Tensor] = mean_square
+    cumulative_norm: Callable[[Tensor], Tensor] | None = None
     adaptive: float | None = 0.05
     cost: str = ""
     score: str = ""
@@ -83,22 +84,28 @@ def objects_sdf() -> Recipe:
         transport="x1-FM",
         transport_arguments={"noise_std": 4.0},
         steps=26_000,
+        learning_rate=3e-4,
+        warmup=300,
+        decay=0.85,
         batch=256,
         times=TimeSampling(to_data=0.4, from_noise=0.3),
-        cost="15 minutes on two H100 so far; not finished",
+        cost="about 15 minutes on two H100; not finished",
         score="not measured yet",
         error_norm=GridError(),
+        cumulative_norm=mean_square,
     )
 
 
 def objects_sdf_tiny() -> Recipe:
-    """The same at toy size, to try the pipeline on a CPU in a minute; makes blobs.
+    """A small network for the same grids, to try the pipeline on a CPU in a minute; makes blobs.
+
+    Times (t, r) are drawn by TimeSampling's defaults, not as objects-sdf draws them.
 
     Command: geoflow train objects-sdf-tiny --data DATA --out RUN --device cpu
     """
     return Recipe(
         name="objects-sdf-tiny",
-        summary="objects-sdf at toy size: checks the pipeline on a CPU",
+        summary="a small network for the same grids: checks the pipeline on a CPU",
         network="GridTransformer",
         network_arguments={
             "resolution": 64,
@@ -129,8 +136,5 @@ def get_recipe(name: str) -> Recipe:
     Raises:
         ValueError: unknown name; lists the names and the nearest.
     """
-    if name not in RECIPES:
-        near = difflib.get_close_matches(name, RECIPES, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"recipe must be one of {', '.join(RECIPES)}; got {name!r}{hint}")
+    one_of("recipe", name, RECIPES)
     return RECIPES[name]()

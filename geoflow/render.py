@@ -13,15 +13,18 @@ import os
 import pathlib
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from geoflow.files import check_target, write_atomically
 from geoflow.geometry import export, mesh
 
 Image = NDArray[np.uint8]
+Arrays = tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]
 Renderable = str | os.PathLike[str] | mesh.SurfaceMesh | tuple[NDArray[Any], NDArray[Any]]
 
 BACKGROUND = (0.925, 0.925, 0.92)
@@ -69,11 +72,11 @@ def render_sheet(
     require_rendering()
     tiles = []
     with _Studio(size) as studio:
-        for i, item in enumerate(items):
-            tiles.append(studio.draw(*_as_arrays(item)))
+        for i, arrays in enumerate(_read_ahead(items)):
+            tiles.append(studio.draw(*arrays))
             if progress is not None:
                 progress(i + 1, len(items))
-    export.write_atomic(out_png, _compose(tiles, names, columns), overwrite=overwrite)
+    write_atomically(out_png, _compose(tiles, names, columns), sync=False)
     return out_png
 
 
@@ -115,8 +118,7 @@ def require_rendering() -> None:
 def _check_arguments(out_png: pathlib.Path, columns: int, size: int, overwrite: bool) -> None:
     if out_png.suffix.lower() != ".png":
         raise ValueError(f"out_png must end in .png; it is {out_png.name!r}; rename it")
-    if out_png.exists() and not overwrite:  # said before minutes of drawing, not after
-        raise ValueError(f"{str(out_png)!r} exists already; pass overwrite=True to replace it")
+    check_target(out_png, overwrite=overwrite)
     if columns < 1:
         raise ValueError(f"columns must be at least 1; it is {columns}; None chooses")
     if not 32 <= size <= 2048:
@@ -138,15 +140,25 @@ def _names(items: Sequence[Renderable], labels: bool | Sequence[str]) -> list[st
     return list(labels)
 
 
-def _as_arrays(item: Renderable) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]:
+def _as_arrays(item: Renderable) -> Arrays:
     """vertices, faces and, where the mesh is known to be smooth, normals."""
     if isinstance(item, mesh.SurfaceMesh):
         return item.vertices, item.faces, item.normals
     if isinstance(item, str | os.PathLike):
-        return *export.read_mesh(item), None
+        return export.read_surface(item)
     vertices, faces = np.asarray(item[0]), np.asarray(item[1])
     export.check_mesh(vertices, faces)
     return vertices, faces, None
+
+
+def _read_ahead(items: Sequence[Renderable]) -> Iterator[Arrays]:
+    """`_as_arrays` of every item; the next file is read while one is drawn."""
+    with ThreadPoolExecutor(1) as pool:
+        reading = [pool.submit(_as_arrays, item) for item in items[:1]]
+        for item in items[1:]:
+            reading.append(pool.submit(_as_arrays, item))
+            yield reading.pop(0).result()
+        yield reading.pop().result()
 
 
 def camera_axes() -> NDArray[np.float64]:
@@ -166,14 +178,15 @@ def camera_axes() -> NDArray[np.float64]:
 def fit_view(points: NDArray[np.floating[Any]], margin: float = 1.12) -> NDArray[np.float64]:
     """(V, 3) in camera axes -> the camera's position there, so that the points fill the view."""
     slope = math.tan(math.radians(VIEW_ANGLE / 2)) / margin
-    across, back = points[:, :2], points[:, 2:]
+    rows = np.ascontiguousarray(points.T)  # reductions along rows are ten times as fast
+    across, back = rows[:2], rows[2]
     # An edge of the view is a line back * slope +- across = constant; the points touch it here.
-    high, low = (back * slope + across).max(axis=0), (back * slope - across).max(axis=0)
+    high, low = (back * slope + across).max(axis=1), (back * slope - across).max(axis=1)
     distance = float((high + low).max()) / (2 * slope)
     centre = (high - low) / 2
     for _ in range(12):  # the shorter direction has room: centre what is seen in it
-        seen = (across - centre) / (distance - back)
-        centre = centre + distance * (seen.max(axis=0) + seen.min(axis=0)) / 2
+        seen = (across - centre[:, None]) / (distance - back)
+        centre = centre + distance * (seen.max(axis=1) + seen.min(axis=1)) / 2
     return np.array([*centre, distance])
 
 
@@ -192,6 +205,7 @@ class _Studio:
         self.plotter: Any = pyvista.Plotter(
             off_screen=True, window_size=[side, side], lighting="none"
         )
+        self.plotter.disable_anti_aliasing()  # SUPERSAMPLING does it; both cost a fifth more
         self.plotter.set_background(BACKGROUND)
         axes = camera_axes()
         for direction, strength in LIGHTS:
@@ -212,7 +226,8 @@ class _Studio:
         """(V, 3), (F, 3), (V, 3) or None -> (size, size, 3) uint8."""
         from PIL import Image as PillowImage
 
-        used = np.unique(faces)
+        used = np.zeros(len(vertices), bool)
+        used[faces.ravel()] = True
         low, high = vertices[used].min(axis=0), vertices[used].max(axis=0)
         scale = max(float((high - low).max()), 1e-12)
         vertices = (vertices - (low + high) / 2) / scale

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from geoflow.checks import at_least
 from geoflow.transport import Net, Transport
 
 
@@ -25,8 +26,7 @@ def time_grid(transport: Transport, steps: int, *, shift: float = 1.0) -> Tensor
     Raises:
         ValueError: steps below 1 or shift not positive.
     """
-    if steps < 1:
-        raise ValueError(f"steps must be at least 1; got {steps}")
+    at_least("steps", steps, 1)
     if shift <= 0:
         raise ValueError(f"shift must be positive; got {shift}")
     tau = torch.linspace(transport.start, 1.0, steps + 1, dtype=torch.float64)

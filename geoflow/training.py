@@ -141,6 +141,7 @@ class Trainer:
                 cond,
                 adaptive=r.adaptive,
                 error_norm=r.error_norm,
+                cumulative_norm=r.cumulative_norm,
             )
         loss.backward()
         self._average_gradients()
@@ -152,7 +153,7 @@ class Trainer:
         self.step += 1
         decay = min(r.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
-            torch._foreach_lerp_(
+            torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
                 list(self.ema.parameters()), list(self.net.parameters()), 1 - decay
             )
         return error.mean()
@@ -162,9 +163,15 @@ class Trainer:
         if self.accelerator.num_processes == 1:
             return
         grads = [p.grad for p in self.net.parameters() if p.grad is not None]
-        flat = self.accelerator.reduce(torch.cat([g.flatten() for g in grads]), "mean")
+        flat = self.reduce(torch.cat([g.flatten() for g in grads]), "mean")
         for g, part in zip(grads, flat.split([g.numel() for g in grads]), strict=True):
             g.copy_(part.view_as(g))
+
+    def reduce(self, value: Tensor, how: str) -> Tensor:
+        """The sum or mean of a tensor over all processes."""
+        reduced = self.accelerator.reduce(value, how)
+        assert isinstance(reduced, Tensor)
+        return reduced
 
     # -- files ------------------------------------------------------------------------------
 
@@ -285,8 +292,8 @@ def run_training(trainer: Trainer, run: Path, options: RunOptions, draw: Draw | 
     """
     if trainer.main:
         (run / "samples").mkdir(parents=True, exist_ok=True)
-        described = asdict(trainer.recipe) | {"error_norm": repr(trainer.recipe.error_norm)}
-        write_atomically(run / "recipe.json", json.dumps(described, indent=2).encode())
+        described = json.dumps(asdict(trainer.recipe), indent=2, default=repr)
+        write_atomically(run / "recipe.json", described.encode())
     trainer.accelerator.wait_for_everyone()
     log = Log(run, trainer.step, options.tensorboard) if trainer.main else None
     if options.compile:
@@ -340,7 +347,7 @@ def _loop(
         errors.append(trainer.train_step())
         if trainer.step % options.log_every and trainer.step < trainer.recipe.steps:
             continue
-        error = trainer.accelerator.reduce(torch.stack(errors).mean(), "mean").item()
+        error = trainer.reduce(torch.stack(errors).mean(), "mean").item()
         now = time.monotonic()
         trainer.seconds = before + now - begin
         if log:
@@ -357,7 +364,7 @@ def _loop(
         over = options.minutes is not None and now - begin > 60 * options.minutes
         over = (over and trainer.main) or interrupt.asked
         flag = torch.tensor(float(over), device=trainer.device)
-        if trainer.accelerator.reduce(flag, "sum").item() > 0:
+        if trainer.reduce(flag, "sum").item() > 0:
             break
 
 

@@ -18,7 +18,6 @@ With r = t at every call the map is the ordinary sampler (Euler, DDIM): the mult
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,6 +25,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from geoflow.checks import one_of
 from geoflow.predictions import DATA, NOISE, PREDICTIONS, VELOCITY, Point, Prediction, point
 from geoflow.schedules import (
     LINEAR,
@@ -81,11 +81,9 @@ class Transport:
             raise ValueError(
                 f"noise_std and data_std must be positive; got {self.noise_std}, {self.data_std}"
             )
-        if self.preconditioning not in PRECONDITIONINGS:
-            raise ValueError(
-                f"preconditioning must be one of {sorted(PRECONDITIONINGS)}; "
-                f"got {self.preconditioning!r}"
-            )
+        if not 0 <= self.start < 1:
+            raise ValueError(f"start must be a clock time in [0, 1); got {self.start}")
+        one_of("preconditioning", self.preconditioning, PRECONDITIONINGS)
 
     @property
     def name(self) -> str:
@@ -188,9 +186,5 @@ def get_transport(name: str, **changes: Any) -> Transport:
         ValueError: unknown name; the message lists the names and the nearest one.
     """
     known = {**TRANSPORTS, **ALIASES}
-    found = known.get(name.lower())
-    if found is None:
-        near = difflib.get_close_matches(name.lower(), known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"transport must be one of {', '.join(known)}; got {name!r}{hint}")
-    return replace(found, **changes)
+    one_of("transport", name.lower(), known)
+    return replace(known[name.lower()], **changes)

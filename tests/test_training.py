@@ -16,8 +16,10 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
 from geoflow.checkpoint import load_checkpoint
+from geoflow.cli import app
 from geoflow.data.grids import GridSource
 from geoflow.data.shards import Shape, ShapeWriter
 from geoflow.pipelines import load_generator
@@ -267,6 +269,17 @@ def test_resume_refuses_nothing_and_rubbish(folder, whole, tmp_path):
         with pytest.raises(ValueError, match="is broken") as caught:
             trainer.resume(tmp_path)
         assert "\n" not in str(caught.value)
+
+
+def test_resume_without_a_state_starts_afresh_and_says_so(folder, tmp_path, monkeypatch):
+    source = GridSource.open(folder, CPU, resolution=R)
+    monkeypatch.setattr("geoflow.recipes.get_recipe", lambda name: toy())
+    monkeypatch.setattr("geoflow.data.grids.GridSource.open", lambda data, device: source)
+    command = ["train", "toy", "--data", str(folder), "--out", str(tmp_path), "--device", "cpu"]
+    first, second = (CliRunner().invoke(app, [*command, "--resume"]) for _ in range(2))
+    assert first.exit_code == second.exit_code == 0, first.stderr + second.stderr
+    assert "holds no state to resume; starting afresh" in first.stderr
+    assert "afresh" not in second.stderr and "step 20 of 20" in second.stdout
 
 
 # -- processes -----------------------------------------------------------------------------

@@ -176,3 +176,19 @@ def test_time_grid_checks_steps():
         time_grid(get_transport("EDM"), 0)
     with pytest.raises(ValueError, match="shift"):
         time_grid(get_transport("EDM"), 2, shift=0)
+
+
+@NINE
+def test_gap_is_the_time_left_but_for_predictions_on_vp(transport):
+    """As Prediction.gap says: r - t, or sin(u_r - u_t) / u'_t with alpha = cos u."""
+    taus = torch.tensor([[0.0, 0.2, 0.5, 0.9], [1.0, 0.5, 0.51, 1.0]], dtype=torch.float64)
+    t, r = transport.schedule.unclock(taus.clamp(min=transport.start))
+    _, gap = transport.residual_scales(t, r, t)
+    want = r - t
+    if transport.schedule.name == "vp" and transport.prediction.name != "velocity":
+        u = [torch.atan2(transport.schedule.sigma(s), transport.schedule.alpha(s)) for s in (t, r)]
+        rate = -transport.schedule.d_alpha(t) / transport.schedule.sigma(t)
+        want = torch.sin(u[1] - u[0]) / rate
+        assert (want - (r - t)).abs().max() > 10
+        assert want.abs().max() < 15.5
+    torch.testing.assert_close(gap, want, rtol=1e-9, atol=1e-12)

@@ -17,7 +17,7 @@ from geoflow import (
     ObjectGenerator,
     SurfaceMesh,
     trace_grid,
-    write_atomic,
+    write_atomically,
     write_mesh,
 )
 from geoflow_app.sessions import Item, Job, Settings
@@ -42,7 +42,7 @@ class Studio:
     @property
     def default_steps(self) -> int:
         """1, or 2 where the checkpoint's config says that its map is good for some calls only."""
-        return 1 if self.generator.cumulative_calls is None else 2
+        return 1 if self.generator.settings.cumulative_calls is None else 2
 
     def warm_up(self) -> None:
         """A shape that nobody sees: the first network call is several times slower."""
@@ -100,7 +100,7 @@ class Studio:
     def add_picture(self, item: Item, grid: torch.Tensor) -> None:
         """Draws the thumbnail of a shape."""
         path = item.glb.with_suffix(".webp")
-        write_atomic(path, picture(grid, PICTURE_SIZE))
+        write_atomically(path, picture(grid, PICTURE_SIZE), sync=False)
         item.picture = path
 
     def make_many(
@@ -142,7 +142,7 @@ def store(
     arrays, glb = job.session.folder / f".{stem}.npz", job.session.folder / f"{stem}.glb"
     buffer = io.BytesIO()
     np.savez(buffer, vertices=mesh.vertices, faces=mesh.faces)
-    write_atomic(arrays, buffer.getvalue())
+    write_atomically(arrays, buffer.getvalue(), sync=False)
     write_mesh(glb, mesh.vertices, mesh.faces, mesh.normals, colour=SHOWN)
     return Item(number, title, stem, category, noise, settings, facts_of(mesh), arrays, glb)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from geoflow import Noise, write_atomic
+from geoflow import Noise, write_atomically
 from geoflow_app.sessions import Item, Session
 from geoflow_app.studio import settings_of
 from geoflow_app.ui import LIGHT, MODEL, Context, Slider, facts_html, gallery_value, one_line
@@ -85,7 +85,7 @@ class WalkPanel:
         data = self.context.studio.frame(session.begin(), noise, category, guidance)
         number = next(self._frames)
         path = session.folder / f"frame_{number:06d}.webp"
-        write_atomic(path, data)
+        write_atomically(path, data, sync=False)
         for old in sorted(session.folder.glob("frame_*.webp"))[:-KEPT_FRAMES]:
             old.unlink(missing_ok=True)
         return str(path)

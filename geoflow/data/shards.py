@@ -30,6 +30,7 @@ from pathlib import Path
 
 import numpy as np
 
+from geoflow.checks import one_of
 from geoflow.files import write_atomically
 
 FORMAT = "geoflow-shapes"
@@ -148,12 +149,15 @@ class ShapeWriter:
         if shape.name in self.names:
             raise ValueError(f"{shape.name} is already in {self.folder}; names must differ")
         for resolution in self.header["resolutions"]:
-            found = np.shape(shape.sdf.get(resolution))
+            grid = shape.sdf.get(resolution)
+            found = None if grid is None else grid.shape
             if found != (resolution,) * 3:
                 raise ValueError(f"{shape.name} must have a grid of {resolution}^3, got {found}")
-        count, found = self.header["points"], np.shape(shape.points)
-        if count and found != (count, 3):
-            raise ValueError(f"{shape.name} must have {count} points, got {found}")
+        count = self.header["points"]
+        for name, array in (("points", shape.points), ("normals", shape.normals)):
+            found = None if array is None else array.shape
+            if count and found != (count, 3):
+                raise ValueError(f"{shape.name} must have {count} {name}, got {found}")
         self.names.add(shape.name)
         self._waiting.append(shape)
         if len(self._waiting) < SHARD_SIZE:
@@ -173,23 +177,15 @@ class ShapeWriter:
             path = self.folder / f"{name}.sdf{resolution}.xz"
             write_atomically(path, lzma.compress(data, filters=_XZ))
         if self.header["points"]:
-            self._write_points(self.folder / f"{name}.points.npz", shapes)
+            points = np.stack([s.points for s in shapes if s.points is not None])
+            normals = np.stack([s.normals for s in shapes if s.normals is not None])
+            _write_points(self.folder / f"{name}.points.npz", points, normals)
         rows = [{"name": s.name, "category": s.category, "scale": float(s.scale)} for s in shapes]
         write_atomically(self.folder / f"{name}.json", json.dumps(rows, indent=0).encode())
         known = self.header["categories"]  # appended, never sorted: indices stay what they were
         known += sorted({shape.category for shape in shapes} - set(known))
         self.header["shards"].append({"name": name, "count": len(shapes)})
         write_atomically(self.folder / "dataset.json", json.dumps(self.header, indent=1).encode())
-
-    @staticmethod
-    def _write_points(path: Path, shapes: list[Shape]) -> None:
-        points = np.stack(
-            [np.rint(np.clip(s.points, -1, 1) * _POINT_UNITS) for s in shapes]
-        ).astype(np.int16)
-        normals = np.stack([np.rint(s.normals * _NORMAL_UNITS) for s in shapes]).astype(np.int8)
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, points=points, normals=normals)
-        write_atomically(path, buffer.getvalue())
 
 
 @dataclass(frozen=True)
@@ -255,11 +251,7 @@ class ShapeDataset:
         Raises:
             ValueError: a resolution not stored, an unknown split, a missing or damaged shard.
         """
-        if resolution not in self.resolutions:
-            raise ValueError(
-                f"{self.folder} has resolutions {list(self.resolutions)}, asked for {resolution}"
-            )
-
+        one_of(f"resolution of {self.folder}", resolution, self.resolutions)
         rows = self.rows(split)
         out = np.empty((len(rows), resolution, resolution, resolution), np.int8)
 
@@ -332,9 +324,19 @@ class ShapeDataset:
             list(pool.map(lambda job: read(*job), jobs))
 
 
+def _write_points(path: Path, points: np.ndarray, normals: np.ndarray) -> None:
+    """(count, N, 3) points in the cube and unit normals, as int16 and int8."""
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        points=np.rint(np.clip(points, -1, 1) * _POINT_UNITS).astype(np.int16),
+        normals=np.rint(normals * _NORMAL_UNITS).astype(np.int8),
+    )
+    write_atomically(path, buffer.getvalue())
+
+
 def _belongs(row: dict, split: str) -> bool:
-    if split not in SPLITS:
-        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+    one_of("split", split, SPLITS)
     return split == "all" or split_of(row["name"]) == split
 
 

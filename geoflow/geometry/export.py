@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import os
 import pathlib
-import secrets
 import warnings
 import zipfile
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoflow.files import check_target, write_atomically
 from geoflow.geometry import filetext, mesh
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def write_mesh(
         raise ValueError(
             f"path must end in one of {' '.join(WRITTEN)}; it is {path.name!r}; rename it"
         )
+    check_target(path, overwrite=overwrite)
     check_mesh(vertices, faces)
     if normals is None:
         normals = mesh.vertex_normals(vertices, faces)
@@ -91,37 +92,8 @@ def write_mesh(
         data = filetext.three_mf(vertices, faces)
     else:
         data = _encode_with_trimesh(suffix, vertices, faces, normals, colour)
-    write_atomic(path, data, overwrite=overwrite)
+    write_atomically(path, data, sync=False)
     return path
-
-
-def write_atomic(path: PathLike, data: bytes, *, overwrite: bool = False) -> None:
-    """Writes a file whole or not at all: a temporary file beside it, then a rename.
-
-    No fsync: it costs more than writing the file, and what is written here can be made again.
-
-    Raises:
-        ValueError: The folder does not exist, path is a folder, or the file exists and `overwrite`
-            is False.
-        OSError: Writing failed; the temporary file is removed, an existing file untouched.
-    """
-    path = pathlib.Path(path)
-    if not path.parent.is_dir():
-        raise ValueError(f"the folder of {str(path)!r} must exist; it does not; create it first")
-    if path.is_dir():
-        raise ValueError(f"path must name a file; {str(path)!r} is a folder; add a file name")
-    if path.exists() and not overwrite:
-        raise ValueError(
-            f"{str(path)!r} exists already; pass overwrite=True (--overwrite) to replace it"
-        )
-    temporary = path.parent / f".{path.name[:100]}.{secrets.token_hex(6)}.tmp"
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def check_mesh(vertices: FloatArray, faces: IntArray, name: str = "mesh") -> None:
@@ -210,6 +182,16 @@ def read_mesh(path: PathLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     Raises:
         ValueError: The file is missing, too large, of an unknown suffix, damaged, or has no faces.
     """
+    return read_surface(path)[:2]
+
+
+def read_surface(
+    path: PathLike,
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64] | None]:
+    """As `read_mesh`, and the vertex normals (V, 3) where they are sure: in our own .obj files."""
+    own = _read_own_obj(pathlib.Path(path))
+    if own is not None:
+        return own
     parts = _load(path, READ_MESHES)
     name = pathlib.Path(path).name
     vertices: list[NDArray[np.float64]] = []
@@ -233,7 +215,19 @@ def read_mesh(path: PathLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     if pathlib.Path(path).suffix.lower() in Z_UP:
         whole = _to_y_up_metres(whole)
     check_mesh(whole, all_faces, name)
-    return whole, all_faces
+    return whole, all_faces, None
+
+
+def _read_own_obj(path: pathlib.Path) -> filetext.Arrays | None:
+    """vertices, faces and normals of a file that `write_mesh` wrote as .obj; None for others."""
+    if path.suffix.lower() != ".obj" or not path.is_file() or path.stat().st_size > MAX_BYTES:
+        return None
+    with open(path, "rb") as file:
+        head = file.read(len(filetext.OBJ_HEAD))
+        own = filetext.parse_obj(head + file.read()) if head == filetext.OBJ_HEAD else None
+    if own is not None:
+        check_mesh(own[0], own[1], path.name)
+    return own
 
 
 def read_points(path: PathLike) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:

@@ -14,6 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Bytes = NDArray[np.uint8]
+Arrays = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]
+
+OBJ_HEAD = b"# geoflow: y up, facing +z, metres\no geoflow\n"
 
 # The text of 0000 to 9999, four bytes each, seen as one number so that look-ups move it at once.
 _FOUR_DIGITS = (
@@ -94,13 +97,62 @@ def obj(
     a, b, c = (corner[column] for column in faces.T)
     return b"".join(
         [
-            b"# geoflow: y up, facing +z, metres\no geoflow\n",
+            OBJ_HEAD,
             join_rows(b"v ", x, b" ", y, b" ", z, b"\n"),
             join_rows(b"vn ", nx, b" ", ny, b" ", nz, b"\n"),
             b"s 1\n",
             join_rows(b"f ", a, b" ", b, b" ", c, b"\n"),
         ]
     )
+
+
+def parse_obj(data: bytes) -> Arrays | None:
+    """The inverse of `obj`, ten times as fast as a reader of any OBJ.
+
+    Returns:
+        vertices, faces, normals as `obj` took them; None where `data` is not just what it writes.
+    """
+    normals_at, faces_at = data.find(b"\nvn ") + 1, data.find(b"\ns 1\nf ") + 5
+    if not data.startswith(OBJ_HEAD + b"v ") or not len(OBJ_HEAD) < normals_at < faces_at:
+        return None
+    vertices = _parse_rows(data[len(OBJ_HEAD) : normals_at], b"v ", 3)
+    normals = _parse_rows(data[normals_at : faces_at - 4], b"vn ", 3)
+    corners = _parse_rows(data[faces_at:], b"f ", 6)
+    if vertices is None or normals is None or corners is None or vertices.shape != normals.shape:
+        return None
+    faces = corners[:, ::2].astype(np.int64)
+    return (vertices, faces - 1, normals) if (corners[:, 1::2] == faces).all() else None
+
+
+_IN_NUMBER = np.isin(np.arange(256), list(b"-.0123456789"))
+
+
+def _parse_rows(block: bytes, word: bytes, count: int) -> NDArray[np.float64] | None:
+    """Lines of `word` and `count` numbers, all of as many decimals -> (N, count), or None."""
+    text = np.frombuffer(block, dtype=np.uint8)
+    inside = _IN_NUMBER[text]
+    edges = np.flatnonzero(inside[1:] != inside[:-1]) + 1
+    lines = block.count(b"\n")
+    if lines * count * 2 != len(edges) or block.count(word) != lines or not block.endswith(b"\n"):
+        return None
+    start, end = edges[::2], edges[1::2]
+    points = np.flatnonzero(text == ord("."))
+    decimals = int(end[0] - points[0] - 1) if len(points) else 0
+    start = start + (negative := text[start] == ord("-"))
+    longest = int((end - start).max(initial=0))
+    if decimals and not (len(points) == len(end) and (end - points == decimals + 1).all()):
+        return None
+    if longest > 16 or block.count(b"-") != negative.sum():  # beyond float64, or a sign elsewhere
+        return None
+    value, power = np.zeros(len(end), dtype=np.int64), 1
+    for back in range(1, longest + 1):  # from the last digit to the first
+        if decimals and back == decimals + 1:
+            continue  # the point
+        digit = text[end - back] - ord("0")
+        value += np.where(end - back >= start, digit, 0) * np.int64(power)
+        power *= 10
+    value[negative] *= -1
+    return (value / 10.0**decimals).reshape(lines, count)
 
 
 def three_mf(vertices: NDArray[np.floating[Any]], faces: NDArray[np.integer[Any]]) -> bytes:

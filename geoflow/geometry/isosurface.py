@@ -83,11 +83,12 @@ def upsample_tricubic(grid: FloatArray, resolution: int) -> NDArray[np.float32]:
         raise ValueError(f"resolution must be at least 1; it is {resolution}; try 64, 128 or 256")
     if resolution <= source:
         return grid
-    weights = _catmull_rom_weights(source, resolution)
-    fine = (weights @ grid.reshape(source, -1)).reshape(resolution, source, source)
-    fine = np.matmul(weights, fine)
-    fine = fine.reshape(-1, source) @ weights.T
-    return fine.reshape(resolution, resolution, resolution)
+    import torch  # numpy's threads cannot be limited from here, and fight with other workers'
+
+    weights = torch.tensor(_catmull_rom_weights(source, resolution))
+    fine = (weights @ torch.tensor(grid.reshape(source, -1))).view(resolution, source, source)
+    fine = (weights @ fine).view(-1, source) @ weights.T
+    return fine.view(resolution, resolution, resolution).numpy()
 
 
 def extract_surface(

@@ -196,11 +196,11 @@ def winding_numbers(parts: Parts, boxes: Boxes) -> np.ndarray:
             x - start[:, 0]
         )
         sides.append(np.where(turned, -side, side))
-    sides = np.stack(sides, axis=1)
-    up, down = (sides > 0).all(1), (sides < 0).all(1)
+    side = np.stack(sides, axis=1)
+    up, down = side.min(1) > 0, side.max(1) < 0
     hit = up | down
-    face, sides = face[hit], sides[hit]
-    z = (sides * corners[face][..., 2]).sum(1) / sides.sum(1)
+    face, side = face[hit], side[hit]
+    z = (side * corners[face][..., 2]).sum(1) / side.sum(1)
     index = np.column_stack([column[hit], np.ceil((z + 1) / boxes.voxel - 0.5).astype(np.int64)])
     crossings = np.bincount(
         boxes.place(part[face], index), np.where(up[hit], -1, 1), minlength=boxes.first[-1]

@@ -6,11 +6,12 @@ Used by `geoflow.geometry.sdf`; start at `split_parts`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 WELD_TOLERANCE = 1e-5
 SEAM_TOLERANCE = 0.01  # rims of two open parts closer than this are one seam (cube half-size 1)
@@ -67,7 +68,7 @@ def split_parts(vertices: np.ndarray, faces: np.ndarray) -> Parts:
     )
 
 
-def _igl():
+def _igl() -> Any:
     try:
         import igl
     except ImportError:
@@ -139,7 +140,7 @@ def _merge_seams(vertices, faces, part, rims, rim_part):
     tangent = (vertices[rims[:, 1]] - vertices[rims[:, 0]])[edge]
     tangent /= np.linalg.norm(tangent, axis=1, keepdims=True).clip(1e-12)
     owner = rim_part[edge]
-    near = cKDTree(points).query_pairs(SEAM_TOLERANCE, output_type="ndarray")
+    near = KDTree(points).query_pairs(SEAM_TOLERANCE, output_type="ndarray")
     near = near[owner[near[:, 0]] != owner[near[:, 1]]]
     if len(near) == 0:
         return faces, part
@@ -174,7 +175,7 @@ def _unmatched(vertices: np.ndarray, rims: np.ndarray, rim_part: np.ndarray) -> 
         return np.zeros(0)
     points, edge = _rim_samples(vertices, rims)
     tangent = (vertices[rims[:, 1]] - vertices[rims[:, 0]])[edge]
-    near = cKDTree(points).query_pairs(SEAM_TOLERANCE, output_type="ndarray")
+    near = KDTree(points).query_pairs(SEAM_TOLERANCE, output_type="ndarray")
     owner = rim_part[edge]
     a, b = near[(owner[near[:, 0]] == owner[near[:, 1]])].T
     lengths = np.linalg.norm(tangent, axis=1).clip(1e-12)
@@ -280,8 +281,8 @@ def _smooth_over_surface(corners: np.ndarray, offset: np.ndarray, radius: float)
     a, b, c = pieces.transpose(1, 0, 2)
     weight = np.linalg.norm(np.cross(b - a, c - a), axis=1)
     points, inverse = np.unique(corners.reshape(-1, 3), axis=0, return_inverse=True)
-    near = cKDTree(points).sparse_distance_matrix(
-        cKDTree(pieces.mean(1)), radius, output_type="ndarray"
+    near = KDTree(points).sparse_distance_matrix(
+        KDTree(pieces.mean(1)), radius, output_type="ndarray"
     )
     value, weight, row = offset[face][near["j"]], weight[near["j"]], near["i"]
     total, above, first = (

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from geoflow.checks import one_of
 from geoflow.networks.grid import GridTransformer
 
 NETWORKS: dict[str, type[nn.Module]] = {"GridTransformer": GridTransformer}
@@ -17,8 +18,7 @@ def build_network(name: str, **arguments: Any) -> nn.Module:
     Raises:
         ValueError: unknown name or arguments it does not take.
     """
-    if name not in NETWORKS:
-        raise ValueError(f"network must be one of {', '.join(NETWORKS)}; got {name!r}")
+    one_of("network", name, NETWORKS)
     try:
         return NETWORKS[name](**arguments)
     except TypeError as error:

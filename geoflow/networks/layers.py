@@ -42,6 +42,8 @@ class TimeEmbedding(nn.Module):
     that drowns the training signal of the cumulative map.
     """
 
+    rates: Tensor
+
     def __init__(self, width: int, features: int = 64, max_rate: float = 25.0) -> None:
         super().__init__()
         rates = torch.logspace(0, math.log10(max_rate), features // 2)

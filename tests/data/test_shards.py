@@ -1,5 +1,6 @@
 """The training format: what is written comes back, and damage is named."""
 
+import dataclasses
 import json
 import lzma
 
@@ -163,5 +164,14 @@ def test_no_data_set_unknown_split_and_resolution(folder, tmp_path):
         ShapeDataset.open(tmp_path / "nowhere")
     with pytest.raises(ValueError, match="split must be"):
         ShapeDataset.open(folder).load_sdf(R, "valid")
-    with pytest.raises(ValueError, match="resolutions"):
+    with pytest.raises(ValueError, match="resolution of"):
         ShapeDataset.open(folder).load_sdf(128)
+
+
+@pytest.mark.parametrize("part", ["points", "normals"])
+def test_points_and_normals_that_lack_or_do_not_match_are_named(tmp_path, part):
+    writer = ShapeWriter(tmp_path, [R], 0.1, POINTS)
+    for value in (None, np.zeros((POINTS + 1, 3))):
+        shape = dataclasses.replace(make_shape(1), **{part: value})
+        with pytest.raises(ValueError, match=f"must have {POINTS} {part}"):
+            writer.add(shape)

@@ -183,7 +183,7 @@ def test_a_failed_rename_leaves_no_temporary_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr("os.replace", refuse)
     with pytest.raises(PermissionError):
-        export.write_atomic(tmp_path / "a.bin", b"data")
+        export.write_mesh(tmp_path / "a.obj", *wedge())
     assert not list(tmp_path.iterdir())
 
 
@@ -342,3 +342,66 @@ def test_read_points(tmp_path):
         export.read_points(path)
     with pytest.raises(ValueError, match="must end"):
         export.read_points(tmp_path / "cloud.stl")
+
+
+@pytest.mark.parametrize("scale", [1e-4, 0.013, 1.0, 250.0])
+def test_our_own_obj_is_read_fast_and_exactly_as_by_trimesh(tmp_path, scale):
+    vertices, faces = wedge()
+    export.write_mesh(tmp_path / "a.obj", scale * (vertices - 0.1), faces)
+    data = (tmp_path / "a.obj").read_bytes()
+    own = filetext.parse_obj(data)
+    assert own is not None and filetext.obj(*own) == data
+    other = trimesh.load(tmp_path / "a.obj", process=False)
+    np.testing.assert_array_equal(own[0], other.vertices)
+    np.testing.assert_array_equal(own[1], other.faces)
+    points, triangles, normals = export.read_surface(tmp_path / "a.obj")
+    np.testing.assert_array_equal(points, own[0])
+    np.testing.assert_array_equal(triangles, own[1])
+    np.testing.assert_allclose(normals, mesh.vertex_normals(points, triangles), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"# geoflow: y up", b"# geoflow: z up"),  # not ours
+        (b"\nv ", b"\nv 1"),  # other decimals would be fine, other digits are
+        (b"\nv ", b"\nv 0.5 "),  # four numbers in a line
+        (b"\nv ", b"\nw "),
+        (b"\nv ", b"\nv 1e5"),
+        (b"\nv ", b"\nv -"),
+        (b"\nv ", b"\nv --"),
+        (b".", b""),
+        (b"\nvn ", b"\nv "),
+        (b"//1", b"//2"),  # normals of other vertices
+        (b"//1", b"/1/1"),
+        (b"\ns 1\n", b"\ns off\n"),
+        (b"\ns 1\n", b"\n"),
+        (b"\nf ", b"\nf 1//1 "),
+        (b"\nf ", b"\ng part\nf "),
+    ],
+)
+def test_an_edited_obj_is_not_taken_for_ours(tmp_path, old, new):
+    path = export.write_mesh(tmp_path / "a.obj", *wedge())
+    data = path.read_bytes()
+    assert old in data and filetext.parse_obj(data) is not None
+    own = filetext.parse_obj(data.replace(old, new, 1))
+    if own is not None:  # what was edited is still what it says
+        path.write_bytes(data.replace(old, new, 1))
+        np.testing.assert_array_equal(own[0], trimesh.load(path, process=False).vertices)
+
+
+def test_a_cut_off_obj_is_never_read_as_another_mesh(tmp_path):
+    path = export.write_mesh(tmp_path / "a.obj", *wedge())
+    data = path.read_bytes()
+    whole = filetext.parse_obj(data)
+    for keep in range(len(data)):
+        own = filetext.parse_obj(data[:keep])
+        assert own is None or (len(own[1]) < len(whole[1]) and data[keep - 1] == ord("\n"))
+
+
+def test_an_obj_with_missing_vertices_is_refused(tmp_path):
+    path = export.write_mesh(tmp_path / "a.obj", *wedge())
+    last = b"%d//%d" % (2 * (len(wedge()[0]),))
+    path.write_bytes(path.read_bytes().replace(last, b"999//999"))
+    with pytest.raises(ValueError, match=r"a\.obj: face indices"):
+        export.read_mesh(path)

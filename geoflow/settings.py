@@ -1,0 +1,176 @@
+"""What a checkpoint's config.json says, checked: a wrong value is one line, not a traceback."""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+import torch
+from torch import Tensor, nn
+
+from geoflow.networks import NETWORKS, build_network
+from geoflow.transport import Transport, get_transport
+
+MOST = 10_000
+"""Above any sensible width, depth or side: a damaged number must not fill the memory."""
+
+
+@dataclass(frozen=True)
+class GridSettings:
+    """What the grids of a class-conditional generator mean, and how they are to be sampled.
+
+    Attributes:
+        metres: category -> longest side of its shapes, in the order of the labels.
+        resolution: cells a side.
+        truncation, mean, std: a grid's values are (SDF / truncation - mean) / std.
+        shift: of the time grid, see geoflow.sampling.time_grid.
+        cumulative_calls: fold the map up to so many calls; None always.
+    """
+
+    metres: dict[str, float]
+    resolution: int
+    truncation: float
+    mean: float
+    std: float
+    shift: float = 1.0
+    cumulative_calls: int | None = None
+
+
+def read_grid_settings(config: dict[str, Any]) -> GridSettings:
+    """The parts "data" and "sampling" of config.json.
+
+    Raises:
+        ValueError: one is missing or not what it must be.
+    """
+    names = _get(config, "data.categories")
+    good = isinstance(names, list) and len(set(map(str, names))) == len(names) > 0
+    # Names become parts of file names.
+    good = good and all(isinstance(c, str) and re.fullmatch(r"\w[\w .-]*", c) for c in names)
+    _must(good, "data.categories", "different names of letters, digits and . - _", names)
+    metres = _get(config, "data.metres")
+    good = isinstance(metres, list) and len(metres) == len(names)
+    good = good and all(_is_number(m) and m > 0 for m in metres)
+    _must(good, "data.metres", f"{len(names)} positive numbers, one a category", metres)
+    resolution = _get(config, "data.resolution")
+    _must(_is_whole(resolution, 2), "data.resolution", f"a whole number, 2 to {MOST}", resolution)
+    arguments = _get(config, "network.arguments")
+    for key, want in (("resolution", resolution), ("categories", len(names))):
+        got = arguments.get(key, want) if isinstance(arguments, dict) else want
+        _must(got == want, f"network.arguments.{key}", f"{want}, as data says", got)
+    calls = _get(config, "sampling.cumulative_calls", None)
+    what = f"null or a whole number, 0 to {MOST}"
+    _must(calls is None or _is_whole(calls, 0), "sampling.cumulative_calls", what, calls)
+    return GridSettings(
+        metres={name: float(m) for name, m in zip(names, metres, strict=True)},
+        resolution=resolution,
+        truncation=_number(config, "data.truncation", above=0),
+        mean=_number(config, "data.mean"),
+        std=_number(config, "data.std", above=0),
+        shift=_number(config, "sampling.shift", 1.0, above=0),
+        cumulative_calls=calls,
+    )
+
+
+def read_transport(config: dict[str, Any]) -> Transport:
+    """The part "transport" of config.json.
+
+    Raises:
+        ValueError: an unknown name or a wrong argument.
+    """
+    name, arguments = _get(config, "transport.name"), _get(config, "transport.arguments", {})
+    _must(isinstance(name, str), "transport.name", "a string", name)
+    known = {"noise_std", "data_std", "start", "preconditioning"}
+    unknown = sorted(_table("transport.arguments", arguments).keys() - known)
+    _must(not unknown, "transport.arguments", f"some of {', '.join(sorted(known))}", unknown)
+    for key, value in arguments.items():
+        _must(
+            isinstance(value, str) if key == "preconditioning" else _is_number(value),
+            f"transport.arguments.{key}",
+            "a name" if key == "preconditioning" else "a finite number",
+            value,
+        )
+    return get_transport(name, **arguments)
+
+
+def network_with(config: dict[str, Any], weights: dict[str, Tensor]) -> nn.Module:
+    """The network of config.json with these weights, on the CPU.
+
+    Raises:
+        ValueError: it cannot be built, or the weights do not fit it.
+    """
+    name, arguments = _get(config, "network.name"), _get(config, "network.arguments", {})
+    _must(isinstance(name, str), "network.name", "a string", name)
+    hints = get_type_hints(NETWORKS[name].__init__) if name in NETWORKS else {}
+    for key, value in _table("network.arguments", arguments).items():
+        hint, path = hints.get(key, Any), f"network.arguments.{key}"
+        if hint in (int, float, str, bool, int | None):
+            what = getattr(hint, "__name__", "") or str(hint)
+            _must(isinstance(value, hint), path, f"of type {what}", value)
+        if isinstance(value, int | float):
+            _must(abs(value) <= MOST, path, f"within +-{MOST}", value)
+    try:
+        # Without memory: a wrong size is found before memory is taken for it.
+        with torch.device("meta"), warnings.catch_warnings(action="ignore"):
+            plan = build_network(name, **arguments)
+    except (TypeError, ArithmeticError, RuntimeError, AttributeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"config.json: network.arguments: {reason}; {_REMEDY}") from None
+    try:
+        plan.load_state_dict(weights, assign=True)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()[:200]
+        raise ValueError(f"the weights do not fit the network of config.json: {reason}") from None
+    net = build_network(name, **arguments)
+    net.load_state_dict(weights)
+    return net
+
+
+_REMEDY = "copy the checkpoint again"
+_REQUIRED = object()
+
+
+def _get(config: dict[str, Any], path: str, default: Any = _REQUIRED) -> Any:
+    """The value at "part.key"."""
+    part, key = path.split(".")
+    if part not in config and default is _REQUIRED:
+        raise ValueError(f"config.json lacks {part}; {_REMEDY}")
+    table = _table(part, config.get(part, {}))
+    if key not in table and default is _REQUIRED:
+        raise ValueError(f"config.json lacks {path}; {_REMEDY}")
+    return table.get(key, default)
+
+
+def _must(holds: bool, path: str, what: str, value: Any) -> None:
+    if not holds:
+        shown = repr(value)
+        shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
+        raise ValueError(f"config.json: {path} must be {what}; got {shown}; {_REMEDY}")
+
+
+def _table(path: str, value: Any) -> dict[str, Any]:
+    _must(isinstance(value, dict), path, "a table", value)
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e18
+
+
+def _is_whole(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= MOST
+
+
+def _number(
+    config: dict[str, Any],
+    path: str,
+    default: Any = _REQUIRED,
+    *,
+    above: float = -math.inf,
+) -> float:
+    value = _get(config, path, default)
+    what = "a finite number" if above == -math.inf else f"a finite number above {above:g}"
+    _must(_is_number(value) and value > above, path, what, value)
+    return float(value)
