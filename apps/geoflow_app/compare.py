@@ -77,7 +77,9 @@ class CompareTab:
         noise = Noise.of_shape(whole("seed", seed, 0, MAX_SEED))
         session = self.context.sessions.of(request.session_hash)
         job = session.begin()
-        for old in [i.number for i in session.items.values() if i.title.startswith("compare")]:
+        for old in [
+            i.number for i in session.items.copy().values() if i.title.startswith("compare")
+        ]:
             session.drop(old)
         shown: list[Any] = [None, ""] * len(CALLS)
         yield shown

@@ -13,7 +13,7 @@ from geoflow_app import exports
 from geoflow_app.studio import store
 from geoflow_app.ui import LIGHT, Context, LocalFile, facts_html, hidden_number, one_line, viewer
 
-MAX_MEGABYTES = 50
+MAX_MEGABYTES, KEPT = 50, 8
 ENDINGS = [".obj", ".glb", ".stl", ".ply", ".3mf", ".off"]
 EMPTY = "<p class='hint'>Nothing is opened yet.</p>"
 
@@ -65,9 +65,10 @@ class MeshTab:
         vertices, faces = read_user_mesh(path, megabytes=MAX_MEGABYTES)
         stem = re.sub(r"[^A-Za-z0-9-]+", "-", path.stem).strip("-")[:40] or "mesh"
         item = store(job, describe(vertices, faces), path.name[:60], stem)
-        for old in [i.number for i in session.items.values() if i.category is None]:
-            session.drop(old)
         session.add(item)
+        opened = [i.number for i in session.items.copy().values() if i.category is None]
+        for old in sorted(opened)[:-KEPT]:
+            session.drop(old)
         return str(item.glb), facts_html(item), item.number
 
     def clear(self) -> Any:
