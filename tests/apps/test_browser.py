@@ -43,7 +43,12 @@ class Watched:
         self.page.on("pageerror", lambda error: self.wrong.append(f"page error: {error}"))
         self.page.on("request", self._request)
         self.page.goto(url)
+        self.ready()
+
+    def ready(self):
+        """The parts of the page load one by one; the viewer's is there with its label."""
         self.page.wait_for_selector("#generate")
+        self.page.get_by_text("Shape", exact=True).first.wait_for()
 
     def _console(self, message):
         if message.type == "error":
@@ -166,7 +171,7 @@ def test_garbage_a_wrong_word_and_a_reload(watched, tmp_path):
     page.locator("#upload input[type=file]").set_input_files(tmp_path / "box.ply")
     page.locator(".facts", has_text="50.0 wide, 100.0 high, 25.0 deep").wait_for()
     page.reload()
-    page.wait_for_selector("#generate")
+    watched.ready()
     generate(page)
     wait_until_drawn(page)
 
