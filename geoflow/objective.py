@@ -9,7 +9,8 @@ so that it stays finite at the data end. Since dP/dt = -Q(t, r) P_r(t, t) the re
 for every form. Gradients flow through m alone: the loss is |m - stop(m - R / f)|^2. The slope D_t m
 is a difference over a step h, so R holds the network's own error times P / (P_r h): with f = 1 that
 grows into noise. f = max(1, Q, |P / (P_r h)|) makes the target m(x + h v, t + h, r), moved a share
-of about h / (r - t) towards m_t|data: a weighted mean of network and data, which cannot run away.
+of about h / (r - t) towards m_t|data: near a weighted mean of network and data. That slows a
+divergence of the network; it is no proof against one.
 """
 
 from __future__ import annotations
@@ -131,16 +132,14 @@ def cumulative_loss(
     with torch.no_grad():
         goal = transport.target(data, eps, t).clone()
         if k:
-            head = slice(0, k)
-            args = (x[head], tau_t[head], tau_r[head], None if cond is None else cond[head])
-            step = torch.clamp(difference_share * (tau_r[head] - tau_t[head]), min=difference_step)
-            later = transport.schedule.unclock(torch.minimum(tau_t[head] + step, tau_r[head]))
-            slope = _slope(transport, net, m.detach()[head], *args, derivative, later)
-            q, gap = transport.residual_scales(t[head], r[head], x)
-            residual = q * (m.detach()[head] - goal[head]) - gap * slope
-            reach = (later - t[head]).abs().view_as(gap).clamp(min=1e-12)
-            factor = torch.maximum(q, gap.abs() / reach).clamp(min=1)
-            goal[head] = m.detach()[head] - residual / factor
+            step = (difference_share * (tau_r[:k] - tau_t[:k])).clamp(min=difference_step)
+            later = transport.schedule.unclock(torch.minimum(tau_t[:k] + step, tau_r[:k]))
+            m_head, part = m.detach()[:k], None if cond is None else cond[:k]
+            slope = _slope(transport, net, m_head, x[:k], t[:k], r[:k], later, part, derivative)
+            q, gap = transport.residual_scales(t[:k], r[:k], x)
+            residual = q * (m_head - goal[:k]) - gap * slope
+            reach = (later - t[:k]).abs().view_as(gap).clamp(min=1e-12)
+            goal[:k] = m_head - residual / torch.maximum(q, gap.abs() / reach).clamp(min=1)
     error = m - goal
     if cumulative_norm is None:
         error = error_norm(error)
@@ -156,15 +155,13 @@ def _slope(
     net: Net,
     m: Tensor,
     x: Tensor,
-    tau_t: Tensor,
-    tau_r: Tensor,
+    t: Tensor,
+    r: Tensor,
+    later: Tensor,
     cond: Any,
     derivative: str,
-    later: Tensor,
 ) -> Tensor:
     """D_t m(x, t, r) along the network's own instantaneous velocity, (k, ...)."""
-    schedule = transport.schedule
-    t, r = schedule.unclock(tau_t), schedule.unclock(tau_r)
     v = transport.velocity(x, transport.predict(net, x, t, t, cond), t)
     if derivative == "difference":
         h = (later - t).view((-1,) + (1,) * (x.dim() - 1))

@@ -7,7 +7,6 @@ run repeats the uninterrupted one bit for bit on a CPU without any random state 
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 import time
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from geoflow.checkpoint import save_checkpoint
@@ -193,12 +192,7 @@ class Trainer:
             "seconds": str(self.seconds),
             "steps": str(self.recipe.steps),
         }
-        temporary = run / f".state.{os.getpid()}.tmp"
-        try:
-            save_file(self._tensors(), temporary, metadata=meta)
-            os.replace(temporary, run / "state.safetensors")
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_atomically(run / "state.safetensors", save(self._tensors(), metadata=meta))
         save_checkpoint(run / "checkpoint", self.config(), self.ema.state_dict())
 
     def config(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import torch
 
 from geoflow.objective import TimeSampling, cumulative_loss, mean_square
 from geoflow.sampling import sample, time_grid
+from geoflow.threads import single_threaded_torch
 from geoflow.transport import Transport, get_transport
 
 RADIUS, STD, DATA_STD = 0.8, 0.05, 0.568
@@ -119,10 +120,8 @@ def measure(x: torch.Tensor) -> tuple[float, float]:
 
 @pytest.fixture
 def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    with single_threaded_torch():
+        yield
 
 
 def test_the_measure_tells_modes_from_noise_and_from_a_missing_mode():

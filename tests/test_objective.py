@@ -138,9 +138,7 @@ def test_loss_is_the_residual_and_gradients_flow_through_m_alone(name, net, batc
     )
     q, gap = transport.residual_scales(time, end, x)
     residual = q * (m - transport.target(data, eps, time)) - gap * slope
-    later = torch.minimum(
-        t + (0.1 * (r - t)).clamp(min=0.02), r
-    )  # the damping of the module's text
+    later = torch.minimum(t + (0.1 * (r - t)).clamp(min=0.02), r)
     reach = (transport.schedule.unclock(later) - time).abs()[:, None].clamp(min=1e-12)
     damping = torch.maximum(q, gap.abs() / reach).clamp(min=1)
     assert damping[:k].max() > 2
