@@ -10,7 +10,7 @@ import gradio as gr
 from geoflow import Noise
 from geoflow_app.sessions import Item
 from geoflow_app.studio import MAX_SEED, settings_of, whole
-from geoflow_app.ui import MODEL, Context, Dropdown, one_line, viewer
+from geoflow_app.ui import MODEL, Context, Dropdown, from_page, one_line, viewer
 
 CALLS = (1, 2, 4, 50)
 SAMPLERS = {
@@ -92,7 +92,8 @@ class CompareTab:
             shown[2 * place], shown[2 * place + 1] = str(item.glb), _caption(calls, item)
             update = [gr.skip()] * len(shown)
             update[2 * place], update[2 * place + 1] = shown[2 * place : 2 * place + 2]
-            yield update if place + 1 < len(CALLS) else shown
+            yield update
+        yield [gr.skip()] * len(shown) if from_page(request) else shown
 
     def stop(self, request: gr.Request) -> None:
         """Stop what this page is making."""

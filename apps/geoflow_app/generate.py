@@ -21,6 +21,7 @@ from geoflow_app.ui import (
     Radio,
     Slider,
     facts_html,
+    from_page,
     gallery_value,
     hidden_number,
     one_line,
@@ -165,9 +166,7 @@ class GenerateTab:
             name = generator.category_of(i, category)
             mark = f" #{i}" if amount > 1 else ""
             orders.append((Noise.of_shape(first, i), name, f"{name}, seed {first}{mark}"))
-        yield from self.fill(
-            self.context.sessions.of(request.session_hash), orders, settings, first
-        )
+        yield from self.fill(orders, settings, first, request)
 
     def more_like(
         self,
@@ -202,17 +201,18 @@ class GenerateTab:
             (parent.noise.near(draw, amount, i), parent.category, f"like {parent.title}")
             for i in range(number)
         ]
-        yield from self.fill(session, orders, settings, None)
+        yield from self.fill(orders, settings, None, request)
 
     def fill(
         self,
-        session: Session,
         orders: list[tuple[Noise, str, str]],
         settings: Settings,
         seed: int | None,
+        request: gr.Request,
     ) -> Iterator[Any]:
         """Makes the shapes and yields the page's state as they come."""
         seen: list[Item] = []
+        session = self.context.sessions.of(request.session_hash)
         job = session.begin()
         written = gr.skip() if seed is None else seed
         for place, item in self.context.studio.make_many(job, orders, settings):
@@ -224,14 +224,11 @@ class GenerateTab:
                 other = self._other(session, seen[0].number)
                 yield gallery_value(session.gallery()), *[gr.skip()] * 4, other
         first, other = seen[0], self._other(session, seen[0].number)
-        yield (
-            gallery_value(session.gallery()),
-            str(first.glb),
-            facts_html(first),
-            written,
-            first.number,
-            other,
-        )
+        gallery = gallery_value(session.gallery())
+        if from_page(request):
+            yield gallery, *[gr.skip()] * 4, other
+        else:
+            yield gallery, str(first.glb), facts_html(first), written, first.number, other
 
     def select(self, chosen: float | None, event: gr.SelectData, request: gr.Request) -> Any:
         """Open the clicked shape; the one shown before becomes the other end of a walk."""

@@ -128,6 +128,15 @@ def facts_html(item: Item) -> str:
     return f"<dl class='facts'>{''.join(rows)}</dl>"
 
 
+def from_page(request: gr.Request) -> bool:
+    """Whether the page asks, not an API client.
+
+    A viewer that gets the same file twice while its code is still loading stays empty (gradio 6.31),
+    so the page's viewers are told once; API clients want every output in the last answer.
+    """
+    return request.headers.get("x-gradio-user") == "app"
+
+
 def viewer(label: str, height: int) -> gr.Model3D:
     """A 3D viewer for .glb files."""
     return gr.Model3D(

@@ -80,14 +80,14 @@ def drawn(page, nth=0):
     """How much the canvas differs from its corner: the shape's share of the pixels."""
     from PIL import Image
 
-    canvas = page.locator("canvas").nth(nth)
+    canvas = page.locator("canvas:visible").nth(nth)
     pixels = np.asarray(Image.open(io.BytesIO(canvas.screenshot())).convert("RGB")).astype(int)
     inner = pixels[60:-20, 20:-20]
     return float((np.abs(inner - inner[-1, 0]).max(-1) > 25).mean())
 
 
 def wait_until_drawn(page, nth=0, least=0.02):
-    page.locator("canvas").nth(nth).wait_for()
+    page.locator("canvas:visible").nth(nth).wait_for()
     for _ in range(200):
         if drawn(page, nth) > least:
             return
@@ -207,6 +207,8 @@ def test_the_other_tabs(watched):
     page.get_by_role("option", name="cumulative map (r > t)").click()
     page.click("#compare")
     page.locator(".caption", has_text="for 50 calls").wait_for()
+    for i in range(4):
+        wait_until_drawn(page, i)
     page.get_by_role("tab", name="Use from Blender").click()
     code = page.locator(".cm-content").inner_text()
     assert f'APP = "{watched.url.rstrip("/")}"' in code and "import bpy" in code
