@@ -125,6 +125,4 @@ def build(context: Context) -> None:
         file = gr.File(label="file")
         button = gr.Button()
     button.click(one_line(make_file), inputs, file, api_name="make_file", **MODEL)
-    blocks = gr.context.Context.root_block
-    assert blocks is not None
-    blocks.load(snippet, None, code, api_visibility="private", queue=False)
+    gr.on(None, snippet, None, code, api_visibility="private", queue=False)  # as the page opens

@@ -10,7 +10,7 @@ import gradio as gr
 from geoflow import Noise
 from geoflow_app.sessions import Item
 from geoflow_app.studio import MAX_SEED, settings_of, whole
-from geoflow_app.ui import MODEL, Context, Dropdown, from_page, one_line, viewer
+from geoflow_app.ui import MODEL, Context, from_page, one_line, unchecked, viewer
 
 CALLS = (1, 2, 4, 50)
 SAMPLERS = {
@@ -32,9 +32,11 @@ class CompareTab:
         names = context.categories[1:]
         with gr.Row():
             first = "chair" if "chair" in names else names[0]
-            category = Dropdown(names, value=first, label="Category")
+            category = unchecked(gr.Dropdown(names, value=first, label="Category"))
             seed = gr.Number(0, label="Seed", minimum=None)
-            sampler = Dropdown(list(SAMPLERS), value=next(iter(SAMPLERS)), label="Sampler", scale=2)
+            sampler = unchecked(
+                gr.Dropdown(list(SAMPLERS), value=next(iter(SAMPLERS)), label="Sampler", scale=2)
+            )
             go = gr.Button("Compare", variant="primary", elem_id="compare")
             stop = gr.Button("Stop", elem_id="stop-compare")
         self.views, self.texts = [], []

@@ -9,7 +9,7 @@ import gradio as gr
 
 from geoflow_app.files import FORMATS, MIN_FACES, export_all, export_one
 from geoflow_app.studio import whole
-from geoflow_app.ui import LIGHT, Context, Dropdown, LocalFile, Radio, one_line
+from geoflow_app.ui import LIGHT, Context, local_file, one_line, unchecked
 
 ONE, ALL = "this shape", "all shapes (zip)"
 NOTE = "glb, obj, ply: metres, y up · stl, 3mf: millimetres, z up"
@@ -48,16 +48,18 @@ def build(context: Context, chosen: gr.Number, zips: bool = True) -> gr.Download
 
     with gr.Column():
         with gr.Row():
-            kind = Dropdown(
-                FORMATS, value="glb", label="Format", info="see below", min_width=90, scale=2
+            kind = unchecked(
+                gr.Dropdown(
+                    FORMATS, value="glb", label="Format", info="see below", min_width=90, scale=2
+                )
             )
             faces = gr.Number(0, label="Faces at most", info="0 keeps all", minimum=None, scale=3)
-        what = Radio([ONE, ALL], value=ONE, label="What", visible=zips)
+        what = unchecked(gr.Radio([ONE, ALL], value=ONE, label="What", visible=zips))
         gr.HTML(f"<p class='note'>{NOTE}</p>")
         with gr.Row():
             make = gr.Button("Export", variant="primary")
             download = gr.DownloadButton("Nothing exported yet", interactive=False)
-        file = LocalFile(label="file", visible=False)
+        file = local_file(label="file", visible=False)
     name = "export" if zips else "export_opened"
     made = make.click(
         one_line(export),

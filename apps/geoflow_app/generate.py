@@ -17,14 +17,12 @@ from geoflow_app.ui import (
     LIGHT,
     MODEL,
     Context,
-    Dropdown,
-    Radio,
-    Slider,
     facts_html,
     from_page,
     gallery_value,
     hidden_number,
     one_line,
+    unchecked,
     viewer,
 )
 
@@ -45,8 +43,8 @@ class GenerateTab:
                 with gr.Row():
                     self.more_button = gr.Button("More like this")
                     self.between_button = gr.Button("Between these two")
-                self.amount = Slider(
-                    0.05, 1, 0.35, step=0.05, label="More like this: how different"
+                self.amount = unchecked(
+                    gr.Slider(0.05, 1, 0.35, step=0.05, label="More like this: how different")
                 )
             with gr.Column(scale=4, min_width=300):
                 self.gallery = gr.Gallery(
@@ -70,21 +68,29 @@ class GenerateTab:
         self.chosen, self.other = hidden_number(label="shape"), hidden_number(label="other shape")
         names = self.context.categories
         first = "chair" if "chair" in names else names[0]
-        self.category = Dropdown(names, value=first, label="Category", elem_id="category")
+        self.category = unchecked(
+            gr.Dropdown(names, value=first, label="Category", elem_id="category")
+        )
         self.seed = gr.Number(0, label="Seed", elem_id="seed")
         self.randomise = gr.Checkbox(True, label="Randomise the seed", elem_id="randomise")
-        self.count = Slider(1, MAX_COUNT, 4, step=1, label="How many")
-        self.steps = Slider(
-            1,
-            MAX_STEPS,
-            studio.default_steps,
-            step=1,
-            label="Steps",
-            info="Network calls for a shape",
+        self.count = unchecked(gr.Slider(1, MAX_COUNT, 4, step=1, label="How many"))
+        self.steps = unchecked(
+            gr.Slider(
+                1,
+                MAX_STEPS,
+                studio.default_steps,
+                step=1,
+                label="Steps",
+                info="Network calls for a shape",
+            )
         )
-        self.resolution = Radio([64, 128, 256], value=64, label="Resolution", info="64 is fastest")
-        self.guidance = Slider(
-            0, 3, 1, step=0.1, label="Guidance", info="1 is neutral; more takes twice the time"
+        self.resolution = unchecked(
+            gr.Radio([64, 128, 256], value=64, label="Resolution", info="64 is fastest")
+        )
+        self.guidance = unchecked(
+            gr.Slider(
+                0, 3, 1, step=0.1, label="Guidance", info="1 is neutral; more takes twice the time"
+            )
         )
         self.go = gr.Button("Generate", variant="primary", elem_id="generate")
         self.stop_button = gr.Button("Stop", size="sm")

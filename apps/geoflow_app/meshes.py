@@ -11,7 +11,7 @@ import gradio as gr
 from geoflow import describe, read_user_mesh
 from geoflow_app import exports
 from geoflow_app.studio import store
-from geoflow_app.ui import LIGHT, Context, LocalFile, facts_html, hidden_number, one_line, viewer
+from geoflow_app.ui import LIGHT, Context, facts_html, hidden_number, local_file, one_line, viewer
 
 MAX_MEGABYTES, KEPT = 50, 8
 ENDINGS = [".obj", ".glb", ".stl", ".ply", ".3mf", ".off"]
@@ -26,7 +26,7 @@ class MeshTab:
         self.chosen = hidden_number(label="opened mesh")
         with gr.Row():
             with gr.Column(scale=3, min_width=260):
-                upload = LocalFile(
+                upload = local_file(
                     label=f"Mesh file, at most {MAX_MEGABYTES} MB",
                     file_types=ENDINGS,
                     height=150,

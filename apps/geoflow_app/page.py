@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gradio as gr
+from gradio.themes import Base, Default
 
 from geoflow import __version__
 from geoflow_app import blender, compare, generate, meshes
@@ -38,9 +39,9 @@ CSS = """
 """
 
 
-def theme() -> gr.themes.Base:
+def theme() -> Base:
     """System fonts only: the page loads nothing from other hosts."""
-    return gr.themes.Default(
+    return Default(
         primary_hue="teal", secondary_hue="teal", neutral_hue="stone", spacing_size="sm",
         font=SYSTEM, font_mono=MONO,
     )  # fmt: skip

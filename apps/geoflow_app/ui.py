@@ -9,12 +9,14 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import gradio as gr
 
 from geoflow_app.sessions import Item, Sessions, Stopped
 from geoflow_app.studio import Studio
+
+C = TypeVar("C", gr.Slider, gr.Dropdown, gr.Radio)
 
 MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}
 """Events that call the network: one at a time, the others wait in the queue."""
@@ -131,8 +133,8 @@ def facts_html(item: Item) -> str:
 def from_page(request: gr.Request) -> bool:
     """Whether the page asks, not an API client.
 
-    A viewer that gets the same file twice while its code is still loading stays empty (gradio 6.31),
-    so the page's viewers are told once; API clients want every output in the last answer.
+    A viewer that gets the same file twice while its code is still loading stays empty (gradio
+    6.31), so the page's viewers are told once; API clients want all outputs in the last answer.
     """
     return request.headers.get("x-gradio-user") == "app"
 
@@ -148,57 +150,31 @@ def viewer(label: str, height: int) -> gr.Model3D:
     )
 
 
-class LocalFile(gr.File):
+def local_file(**options: Any) -> gr.File:
     """A file from the user's disk: gradio would also download a web address for a client."""
+    file = gr.File(**options)
+    move = file.async_move_resource_to_block_cache
 
-    def get_block_name(self) -> str:
-        """Drawn as gr.File is."""
-        return "file"
-
-    async def async_move_resource_to_block_cache(self, url_or_file_path: Any) -> str | None:
-        """As gr.File, web addresses refused."""
+    async def refusing(url_or_file_path: Any) -> str | None:
         if "://" in str(url_or_file_path or ""):
             raise gr.Error(
                 "a file must be uploaded; a web address was given; upload the file",
                 print_exception=False,
             )
-        return await super().async_move_resource_to_block_cache(url_or_file_path)
+        return await move(url_or_file_path)
+
+    file.async_move_resource_to_block_cache = refusing
+    return file
 
 
-class Slider(gr.Slider):
-    """A slider whose bounds the handlers check: their errors name the value."""
-
-    def get_block_name(self) -> str:
-        """Drawn as gr.Slider is."""
-        return "slider"
-
-    def preprocess(self, payload: float) -> float:
-        """Passed on as it is."""
-        return payload
+def unchecked(component: C) -> C:
+    """The component, made to pass its value on: the handlers' errors name the wrong value."""
+    component.preprocess = _as_it_is
+    return component
 
 
-class Dropdown(gr.Dropdown):
-    """A list whose choice the handlers check."""
-
-    def get_block_name(self) -> str:
-        """Drawn as gr.Dropdown is."""
-        return "dropdown"
-
-    def preprocess(self, payload: Any) -> Any:
-        """Passed on as it is."""
-        return payload
-
-
-class Radio(gr.Radio):
-    """Buttons whose choice the handlers check."""
-
-    def get_block_name(self) -> str:
-        """Drawn as gr.Radio is."""
-        return "radio"
-
-    def preprocess(self, payload: Any) -> Any:
-        """Passed on as it is."""
-        return payload
+def _as_it_is(payload: Any) -> Any:
+    return payload
 
 
 def hidden_number(**options: Any) -> gr.Number:

@@ -10,7 +10,7 @@ import gradio as gr
 from geoflow import Noise, write_atomically
 from geoflow_app.sessions import Item, Session
 from geoflow_app.studio import settings_of
-from geoflow_app.ui import LIGHT, MODEL, Context, Slider, facts_html, gallery_value, one_line
+from geoflow_app.ui import LIGHT, MODEL, Context, facts_html, gallery_value, one_line, unchecked
 
 if TYPE_CHECKING:
     from geoflow_app.generate import GenerateTab
@@ -31,8 +31,15 @@ class WalkPanel:
                 )
             with gr.Column(scale=4):
                 self.title = gr.Markdown(HELP)
-                self.position = Slider(
-                    0, 1, 0.5, step=0.02, label="From the first to the second", elem_id="position"
+                self.position = unchecked(
+                    gr.Slider(
+                        0,
+                        1,
+                        0.5,
+                        step=0.02,
+                        label="From the first to the second",
+                        elem_id="position",
+                    )
                 )
                 self.keep_button = gr.Button("Keep this one", variant="primary", size="sm")
         ends = [tab.chosen, tab.other, self.position, tab.guidance]
