@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,8 @@ class Studio:
 
     def __init__(self, generator: ObjectGenerator) -> None:
         self.generator = generator
-        self._worker = threading.Lock()
+        # A thread of its own: torch keeps caches and helper threads for each thread that calls it.
+        self._worker = ThreadPoolExecutor(1, "model")
 
     @property
     def default_steps(self) -> int:
@@ -45,8 +46,11 @@ class Studio:
         return 1 if self.generator.settings.cumulative_calls is None else 2
 
     def warm_up(self) -> None:
-        """A shape that nobody sees: the first network call is several times slower."""
-        self.grid(Noise.of_shape(0), self.generator.categories[0], Settings(), lambda *_: None)
+        """A shape that nobody sees: the first one is several times slower."""
+        name = self.generator.categories[0]
+        grid, _ = self.grid(Noise.of_shape(0), name, Settings(), lambda *_: None)
+        self.generator.mesh(grid, name, 64)
+        picture(grid, PICTURE_SIZE)
 
     # -- the network ------------------------------------------------------------------------
 
@@ -64,20 +68,29 @@ class Studio:
             check: called after every network call; raises to stop.
             cumulative: see ObjectGenerator.sdf.
         """
-        generator = self.generator
-        with self._worker:
-            check()
-            begin = time.perf_counter()
-            drawn = noise.draw(generator.grid_shape())[None]
-            grid = generator.sdf(
-                drawn,
-                [category],
-                steps=settings.steps,
-                guidance=settings.guidance,
-                cumulative=cumulative,
-                on_step=check,
-            )[0].cpu()
-            return grid, time.perf_counter() - begin
+        return self._worker.submit(
+            self._grid, noise, category, settings, check, cumulative
+        ).result()
+
+    def _grid(
+        self,
+        noise: Noise,
+        category: str,
+        settings: Settings,
+        check: Any,
+        cumulative: bool | None,
+    ) -> tuple[torch.Tensor, float]:
+        check()
+        begin = time.perf_counter()
+        grid = self.generator.sdf(
+            noise.draw(self.generator.grid_shape())[None],
+            [category],
+            steps=settings.steps,
+            guidance=settings.guidance,
+            cumulative=cumulative,
+            on_step=check,
+        )[0].cpu()
+        return grid, time.perf_counter() - begin
 
     def make(
         self,
