@@ -36,7 +36,6 @@ BAR_MEMORY = 1.10
 CHROMIUM_FLAGS = [
     "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--enable-unsafe-swiftshader",
-    "--use-angle=swiftshader",
 ]  # fmt: skip
 
 

@@ -18,7 +18,6 @@ pytestmark = pytest.mark.skipif(
 QUIET = [
     "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--enable-unsafe-swiftshader",
-    "--use-angle=swiftshader",
 ]  # fmt: skip
 SLOW_MACHINE = 60_000  # milliseconds
 
