@@ -153,17 +153,22 @@ def walk_rate(page: Any, seconds: float = 8.0) -> float:
     return rate
 
 
+def chromium() -> str:
+    """Debian's chromium."""
+    found = shutil.which("chromium")
+    if found is None:
+        raise SystemExit("this needs Debian's chromium; apt-get install chromium")
+    return found
+
+
 def measure_speed(arguments: list[str]) -> None:
     """Prints the table of speeds."""
     from playwright.sync_api import sync_playwright
 
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        raise SystemExit("speed needs Debian's chromium; apt-get install chromium")
     print("| what | bar | measured |\n|---|---|---|")
     with running(arguments) as app, sync_playwright() as playwright:
         print(f"| command to a page that answers | 8 s | {app.seconds:.1f} s |", flush=True)
-        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
+        browser = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
         page = browser.new_page(viewport={"width": 1440, "height": 1000})
         page.set_default_timeout(60_000)
         page.goto(app.url)

@@ -50,15 +50,14 @@ def build(context: Context, chosen: gr.Number, zips: bool = True) -> gr.Download
         with gr.Row():
             kind = unchecked(
                 gr.Dropdown(
-                    FORMATS, value="glb", label="Format", info="see below", min_width=90, scale=2
+                    FORMATS, value="glb", label="Format", info="units: below", min_width=90, scale=2
                 )
             )
             faces = gr.Number(0, label="Faces at most", info="0 keeps all", minimum=None, scale=3)
         what = unchecked(gr.Radio([ONE, ALL], value=ONE, label="What", visible=zips))
         gr.HTML(f"<p class='note'>{NOTE}</p>")
-        with gr.Row():
-            make = gr.Button("Export", variant="primary")
-            download = gr.DownloadButton("Nothing exported yet", interactive=False)
+        make = gr.Button("Export", variant="primary")
+        download = gr.DownloadButton("Nothing exported yet", interactive=False)
         file = local_file(label="file", visible=False)
     name = "export" if zips else "export_opened"
     made = make.click(

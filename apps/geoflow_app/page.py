@@ -29,11 +29,12 @@ CSS = """
 .top p, .note, .hint, .caption { color: var(--body-text-color-subdued); margin: 0; }
 .note, .caption { font-size: 0.8rem; padding: 2px 10px 6px; }
 .hint { padding: 12px; }
-.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(210px, 1fr));
+.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(250px, 1fr));
          gap: 2px 16px; margin: 0; padding: 6px 2px; font-size: 0.85rem; }
 .facts div { display: flex; gap: 8px; }
-.facts dt { color: var(--body-text-color-subdued); min-width: 52px; }
+.facts dt { color: var(--body-text-color-subdued); min-width: 52px; white-space: nowrap; }
 .facts dd { margin: 0; }
+#shapes .grid-wrap { padding-top: 34px; }
 #frame { max-width: 260px; }
 #compare, #stop-compare { align-self: end; }
 """
