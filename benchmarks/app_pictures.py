@@ -16,7 +16,7 @@ def generate_tab(page: Any) -> None:
     page.get_by_role("option", name="all", exact=True).click()
     page.get_by_label("Randomise the seed").uncheck()
     page.get_by_label("Seed", exact=True).fill("3")
-    for label, value in (("How many", "12"), ("Steps", "4")):
+    for label, value in (("How many", "12"), ("Steps", "2")):
         field = page.get_by_label(f"number input for {label}").first
         field.fill(value)
         field.press("Tab")

@@ -36,6 +36,7 @@ CSS = """
 .facts dd { margin: 0; }
 #shapes .grid-wrap { padding-top: 34px; }
 #frame { max-width: 260px; }
+#frame img { width: 100%; height: 100%; object-fit: contain; }
 #compare, #stop-compare { align-self: end; }
 """
 

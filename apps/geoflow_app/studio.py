@@ -22,7 +22,7 @@ from geoflow import (
 )
 from geoflow_app.sessions import Item, Job, Settings
 
-PICTURE_SIZE, WALK_SIZE = 168, 128
+PICTURE_SIZE, WALK_SIZE = 168, 168
 SHOWN = (0.27, 0.30, 0.27, 1.0)  # the viewer's light bleaches the exports' clay
 PAPER = 242  # the pictures' background, of 255
 MAX_STEPS, MAX_COUNT, MAX_SEED = 8, 16, 2**31 - 1

@@ -24,7 +24,7 @@ LIGHT: dict[str, Any] = {"concurrency_id": "light", "concurrency_limit": 4}
 """Events that only read, write or convert files."""
 
 BACK = (0.95, 0.95, 0.945, 1.0)
-CAMERA = (58.0, 70.0, None)  # from the front, a little right and above
+CAMERA = (None, None, None)  # an angle given here stops the viewer's framing of a new shape
 
 
 @dataclass(frozen=True)
