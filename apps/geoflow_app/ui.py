@@ -24,7 +24,7 @@ LIGHT: dict[str, Any] = {"concurrency_id": "light", "concurrency_limit": 4}
 """Events that only read, write or convert files."""
 
 BACK = (0.95, 0.95, 0.945, 1.0)
-CAMERA = (None, None, None)  # an angle given here stops the viewer's framing of a new shape
+CAMERA = (None, None, None)  # angles and distance are left to the viewer
 
 
 @dataclass(frozen=True)
