@@ -59,12 +59,11 @@ def make_trainer(
 ) -> Trainer:
     """A trainer of the recipe, past its part that trains r = t only; or with that part alone."""
     recipe = get_recipe(args.recipe)
-    times = recipe.times if cumulative else dataclasses.replace(recipe.times, cumulative=0.0)
-    recipe = dataclasses.replace(recipe, batch=args.batch, instant=0.0, times=times)
+    recipe = dataclasses.replace(recipe, batch=args.batch, instant=0.0 if cumulative else 1.0)
     accelerator: Any = OneProcess(device)
     trainer = Trainer(recipe, source, 0, accelerator)
     if device.type == "cuda" and not args.no_compile:
-        trainer.call = torch.compile(trainer.net, dynamic=False)
+        trainer.compile()
     return trainer
 
 

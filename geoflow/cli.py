@@ -235,7 +235,10 @@ def train(
     minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     init: Annotated[
-        Path | None, typer.Option(help="Start from this checkpoint, without the r = t phase.")
+        Path | None, typer.Option(help="Start from this checkpoint; --instant is then 0.")
+    ] = None,
+    instant: Annotated[
+        float | None, typer.Option(help="Share of the run, from its start, that trains r = t only.")
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Length of the whole run.")] = None,
     batch: Annotated[int | None, typer.Option(help="Samples a step, all processes.")] = None,
@@ -248,14 +251,14 @@ def train(
 ) -> None:
     """Train a recipe; on many GPUs: accelerate launch -m geoflow train RECIPE ..."""
     _at_least(1, steps=steps, batch=batch)
-    _at_least(0, minutes=minutes)
+    _at_least(0, minutes=minutes, instant=instant)
     import dataclasses
 
     from geoflow.recipes import get_recipe
 
     chosen = _usage(get_recipe, recipe)
     changes: dict[str, Any] = {"steps": steps, "batch": batch}
-    changes |= {"instant": 0.0} if init is not None else {}
+    changes["instant"] = 0.0 if init is not None and instant is None else instant
     changes = {k: v for k, v in changes.items() if v is not None}
     chosen = dataclasses.replace(chosen, **changes)
     if (out / "state.safetensors").exists() and not resume:
@@ -263,7 +266,8 @@ def train(
     from geoflow.checkpoint import load_checkpoint
     from geoflow.data.grids import GridSource
     from geoflow.pipelines import pick_device
-    from geoflow.training import RunOptions, Trainer, draw_samples, run_training, start_processes
+    from geoflow.preview import draw_samples
+    from geoflow.training import RunOptions, Trainer, run_training, start_processes
 
     picked = _usage(pick_device, device.value)
     accelerator = start_processes(picked)

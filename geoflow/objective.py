@@ -11,6 +11,14 @@ is a difference over a step h, so R holds the network's own error times P / (P_r
 grows into noise. f = max(1, Q, |P / (P_r h)|) makes the target m(x + h v, t + h, r), moved a share
 of about h / (r - t) towards m_t|data: near a weighted mean of network and data. That slows a
 divergence of the network; it is no proof against one.
+
+With `Distillation` (the paper's self-distillation) the target comes from the semigroup law, which
+is the same condition over a finite step: psi_{t->r} is psi_{s->r} after psi_{t->s}, so
+
+    m(x, t, r) = w m(x_s, s, r) + (1 - w) m(x, t, s),   x_s = psi_{t->s}(x),  w = P(s, r) / P(t, r)
+
+with m(x, t, s) from a frozen network at r = t for near s, and all else from the averaged network.
+The target holds no random data and is a mean of two predictions.
 """
 
 from __future__ import annotations
@@ -77,6 +85,22 @@ class TimeSampling:
         return t, r, k
 
 
+@dataclass(frozen=True)
+class Distillation:
+    """Networks that r > t learns from, in place of the data and of the network itself.
+
+    Attributes:
+        teacher: frozen, good at r = t; takes the first, short step from t to s.
+        average: the averaged network; goes on from s to r.
+        leap: (k,) shares of r - t. If given, the average takes the first step too, and s lies
+            that far from t to r: a long step spares the errors of many short ones.
+    """
+
+    teacher: Net
+    average: Net
+    leap: Tensor | None = None
+
+
 def mean_square(error: Tensor) -> Tensor:
     """(B, ...) -> (B,) mean of squares."""
     return error.flatten(1).square().mean(1)
@@ -98,6 +122,7 @@ def cumulative_loss(
     adaptive: float | None = 0.05,
     error_norm: ErrorNorm = mean_square,
     cumulative_norm: ErrorNorm | None = None,
+    distillation: Distillation | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The loss of one batch.
 
@@ -117,6 +142,7 @@ def cumulative_loss(
             low-dimensional target is biased by it).
         error_norm: (B, ...) -> (B,) quadratic size of an error.
         cumulative_norm: that of the first k samples, if another.
+        distillation: where r > t learns from, if not from the data and the network itself.
 
     Returns:
         loss: scalar to differentiate.
@@ -132,14 +158,17 @@ def cumulative_loss(
     with torch.no_grad():
         goal = transport.target(data, eps, t).clone()
         if k:
-            step = (difference_share * (tau_r[:k] - tau_t[:k])).clamp(min=difference_step)
+            span = tau_r[:k] - tau_t[:k]
+            step = (difference_share * span).clamp(min=difference_step)
+            if distillation is not None and distillation.leap is not None:
+                step = distillation.leap * span
             later = transport.schedule.unclock(torch.minimum(tau_t[:k] + step, tau_r[:k]))
-            m_head, part = m.detach()[:k], None if cond is None else cond[:k]
-            slope = _slope(transport, net, m_head, x[:k], t[:k], r[:k], later, part, derivative)
-            q, gap = transport.residual_scales(t[:k], r[:k], x)
-            residual = q * (m_head - goal[:k]) - gap * slope
-            reach = (later - t[:k]).abs().view_as(gap).clamp(min=1e-12)
-            goal[:k] = m_head - residual / torch.maximum(q, gap.abs() / reach).clamp(min=1)
+            head = x[:k], t[:k], r[:k], later, None if cond is None else cond[:k]
+            if distillation is None:
+                m_head = m.detach()[:k]
+                goal[:k] = _residual_target(transport, net, m_head, goal[:k], *head, derivative)
+            else:
+                goal[:k] = _semigroup_target(transport, distillation, *head)
     error = m - goal
     if cumulative_norm is None:
         error = error_norm(error)
@@ -147,6 +176,45 @@ def cumulative_loss(
         error = torch.cat((cumulative_norm(error[:k]), error_norm(error[k:])))
     weight = 1.0 if adaptive is None else 1 / (error.detach() + adaptive)
     return (weight * error).mean(), error.detach()
+
+
+def _residual_target(
+    transport: Transport,
+    net: Net,
+    m: Tensor,
+    instant: Tensor,
+    x: Tensor,
+    t: Tensor,
+    r: Tensor,
+    later: Tensor,
+    cond: Any,
+    derivative: str,
+) -> Tensor:
+    """m - R / f, (k, ...); `instant` is m_t|data."""
+    slope = _slope(transport, net, m, x, t, r, later, cond, derivative)
+    q, gap = transport.residual_scales(t, r, x)
+    residual = q * (m - instant) - gap * slope
+    reach = (later - t).abs().view_as(gap).clamp(min=1e-12)
+    return m - residual / torch.maximum(q, gap.abs() / reach).clamp(min=1)
+
+
+def _semigroup_target(
+    transport: Transport,
+    distillation: Distillation,
+    x: Tensor,
+    t: Tensor,
+    r: Tensor,
+    later: Tensor,
+    cond: Any,
+) -> Tensor:
+    """The m of two maps after one another, t to s = later and on to r, (k, ...)."""
+    average = distillation.average
+    if distillation.leap is None:
+        m = transport.predict(distillation.teacher, x, t, t, cond)
+    else:
+        m = transport.predict(average, x, t, later, cond)
+    ahead = transport.predict(average, transport.apply(x, m, t, later), later, r, cond)
+    return m + transport.later_share(t, later, r, x) * (ahead - m)
 
 
 @torch.no_grad()

@@ -11,26 +11,22 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from geoflow.checkpoint import save_checkpoint
 from geoflow.files import write_atomically
 from geoflow.networks import build_network
 from geoflow.networks.layers import Condition
-from geoflow.objective import TimeSampling, cumulative_loss
-from geoflow.preview import draw_grids, sheet
+from geoflow.objective import Distillation, cumulative_loss
 from geoflow.recipes import Recipe
 from geoflow.runlog import Log
-from geoflow.sampling import sample, time_grid
-from geoflow.transport import get_transport
+from geoflow.runstate import read_state, write_state
+from geoflow.transport import Net, get_transport
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -103,11 +99,30 @@ class Trainer:
         )
         self.step, self.seconds = 0, 0.0
         self.call: Any = self.net
+        self.average: Any = self.ema
+        self.teacher: Net | None = None
+        self.frozen: nn.Module | None = None
+        self.compiled = False
 
     @property
     def main(self) -> bool:
         """Whether this process writes files."""
         return self.accelerator.is_main_process
+
+    def compile(self) -> None:
+        """Compiles the networks; worth its minute on a GPU."""
+        self.compiled = True
+        self.call = torch.compile(self.net, dynamic=False)
+        self.average = torch.compile(self.ema, dynamic=False)
+        if self.frozen is not None:
+            self.teacher = torch.compile(self.frozen, dynamic=False)
+
+    def teach(self, weights: dict[str, Tensor]) -> None:
+        """Makes the frozen network that r > t learns from, see geoflow.objective."""
+        net = build_network(self.network_config["name"], **self.network_config["arguments"])
+        net.to(self.device).eval().requires_grad_(False).load_state_dict(weights)
+        self.frozen = net
+        self.teacher = torch.compile(net, dynamic=False) if self.compiled else net
 
     def learning_rate(self) -> float:
         """Warm-up, constant, linear fall to zero."""
@@ -123,8 +138,10 @@ class Trainer:
         on_device = torch.Generator(self.device).manual_seed(mixed)
         size = max(1, r.batch // self.accelerator.num_processes)
         data, labels = self.source.batch(size, cpu)
-        times = r.times if self.step >= r.instant * r.steps else TimeSampling(cumulative=0.0)
+        both = self.step >= r.instant * r.steps
+        times = r.times if both else replace(r.times, cumulative=0.0)
         tau_t, tau_r, k = times.draw(size, self.transport.start, cpu)
+        distillation = self._distillation(k, cpu) if both and r.distill else None
         drop = torch.rand(size, generator=cpu) < r.label_drop
         cond = Condition(labels).without_labels(drop.to(self.device), len(self.source.categories))
         eps = torch.randn(data.shape, generator=on_device, device=self.device)
@@ -138,9 +155,11 @@ class Trainer:
                 tau_r.to(self.device),
                 k,
                 cond,
+                difference_share=r.difference_share,
                 adaptive=r.adaptive,
                 error_norm=r.error_norm,
                 cumulative_norm=r.cumulative_norm,
+                distillation=distillation,
             )
         loss.backward()
         self._average_gradients()
@@ -150,12 +169,23 @@ class Trainer:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
-        decay = min(r.ema, (1 + self.step) / (10 + self.step))
+        decay = r.cumulative_ema if both and r.distill else r.ema
+        decay = min(decay, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
                 list(self.ema.parameters()), list(self.net.parameters()), 1 - decay
             )
         return error.mean()
+
+    def _distillation(self, k: int, generator: torch.Generator) -> Distillation:
+        """What the k samples with r > t learn from; the first call freezes the teacher."""
+        if self.teacher is None:
+            self.teach(self.ema.state_dict())
+        assert self.teacher is not None
+        leap = None
+        if float(torch.rand((), generator=generator)) < self.recipe.leaps:
+            leap = torch.empty(k).uniform_(0.1, 0.9, generator=generator).to(self.device)
+        return Distillation(self.teacher, self.average, leap)
 
     def _average_gradients(self) -> None:
         """All processes started from the same weights; the mean gradient keeps them equal."""
@@ -177,22 +207,23 @@ class Trainer:
     def _tensors(self) -> dict[str, Tensor]:
         tensors = {f"net.{n}": p for n, p in self.net.state_dict().items()}
         tensors |= {f"ema.{n}": p for n, p in self.ema.state_dict().items()}
+        if self.frozen is not None:
+            tensors |= {f"teacher.{n}": p for n, p in self.frozen.state_dict().items()}
         for i, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"adam.{i}.{n}": v for n, v in state.items()}
         return {n: v.detach().contiguous() for n, v in tensors.items()}
+
+    def _identity(self) -> dict[str, str]:
+        """What a state to resume from must agree in."""
+        r = self.recipe
+        return {"recipe": r.name, "seed": str(self.seed), "steps": str(r.steps)}
 
     def save(self, run: Path) -> None:
         """Writes run/state.safetensors (to resume) and run/checkpoint (to use), atomically."""
         if not self.main:
             return
-        meta = {
-            "recipe": self.recipe.name,
-            "seed": str(self.seed),
-            "step": str(self.step),
-            "seconds": str(self.seconds),
-            "steps": str(self.recipe.steps),
-        }
-        write_atomically(run / "state.safetensors", save(self._tensors(), metadata=meta))
+        progress = {"step": str(self.step), "seconds": str(self.seconds)}
+        write_state(run, self._identity() | progress, self._tensors())
         save_checkpoint(run / "checkpoint", self.config(), self.ema.state_dict())
 
     def config(self) -> dict[str, Any]:
@@ -220,31 +251,11 @@ class Trainer:
         Raises:
             ValueError: no state there, a broken one, or one of another recipe, seed or length.
         """
-        path = run / "state.safetensors"
-        if not path.is_file():
-            raise ValueError(f"--resume needs {path}; it does not exist; start without --resume")
-        try:
-            with safe_open(path, "pt", device=str(self.device)) as file:
-                meta, tensors = file.metadata(), {n: file.get_tensor(n) for n in file.keys()}  # noqa: SIM118
-        except SafetensorError as error:
-            raise ValueError(f"{path} is broken ({error}); start without --resume") from None
-        want = {
-            "recipe": self.recipe.name,
-            "seed": str(self.seed),
-            "steps": str(self.recipe.steps),
-        }
-        for key, value in want.items():
-            if meta.get(key) != value:
-                raise ValueError(
-                    f"{path} was made with {key} {meta.get(key)}; this run has {value}; use the "
-                    "same, or another --out"
-                )
-        parts: dict[str, dict[str, Tensor]] = {"net": {}, "ema": {}, "adam": {}}
-        for name, value in tensors.items():
-            kind, rest = name.split(".", 1)
-            parts[kind][rest] = value
+        meta, parts = read_state(run, self._identity(), self.device)
         self.net.load_state_dict(parts["net"])
         self.ema.load_state_dict(parts["ema"])
+        if "teacher" in parts:
+            self.teach(parts["teacher"])
         state: dict[int, dict[str, Tensor]] = {}
         for name, value in parts["adam"].items():
             index, key = name.split(".")
@@ -291,7 +302,7 @@ def run_training(trainer: Trainer, run: Path, options: RunOptions, draw: Draw | 
     trainer.accelerator.wait_for_everyone()
     log = Log(run, trainer.step, options.tensorboard) if trainer.main else None
     if options.compile:
-        trainer.call = torch.compile(trainer.net, dynamic=False)
+        trainer.compile()
     try:
         with _Interrupt() as interrupt:
             _loop(trainer, run, options, log, draw, interrupt)
@@ -371,24 +382,3 @@ def _status(trainer: Trainer, error: float, every: int) -> None:
     end = "\r" if sys.stderr.isatty() else "\n"
     if sys.stderr.isatty() or trainer.step % (20 * every) == 0:
         print(line, end=end, file=sys.stderr, flush=True)
-
-
-def draw_samples(trainer: Trainer) -> bytes:
-    """PNG of one sample a category at 1, 2 and 8 calls, from the averaged network."""
-    labels = torch.arange(len(trainer.source.categories), device=trainer.device)
-    generator = torch.Generator(trainer.device).manual_seed(0)
-    data, _ = trainer.source.batch(1, torch.Generator().manual_seed(0))
-    shape = (len(labels), *data.shape[1:])
-    noise = torch.randn(shape, generator=generator, device=trainer.device)
-    tiles = []
-    for steps in (1, 2, 8):
-        with trainer.accelerator.autocast():
-            grids = sample(
-                trainer.transport,
-                trainer.ema,
-                noise,
-                time_grid(trainer.transport, steps),
-                Condition(labels),
-            )
-        tiles.append(draw_grids(trainer.source.decode(grids), 128))
-    return sheet(np.concatenate(tiles), len(labels))

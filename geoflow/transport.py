@@ -129,6 +129,17 @@ class Transport:
         a, b = self._points(t, r, like)
         return self.prediction.q(a, b), self.prediction.gap(a, b)
 
+    def later_share(self, t: Tensor, s: Tensor, r: Tensor, like: Tensor) -> Tensor:
+        """w of m(t, r) = w m(s, r) + (1 - w) m(t, s), (B, 1, ...); 0 where s = r.
+
+        The semigroup law gives it: P(t, r) = P(s, r) + Q(s, r) P(t, s).
+        """
+        a, b = self._points(t, r, like)
+        c, _ = self._points(s, r, like)
+        last = c.t == b.t
+        share = self.prediction.p(c, b) / self.prediction.p(a, b).masked_fill(last, 1)
+        return share.masked_fill(last, 0)
+
     def mix(self, data: Tensor, eps: Tensor, t: Tensor) -> Tensor:
         """x = alpha(t) x_data + sigma(t) eps, (B, ...)."""
         a, _ = self._points(t, t, data)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from geoflow.objective import TimeSampling, cumulative_loss, mean_square
+from geoflow.objective import Distillation, TimeSampling, cumulative_loss, mean_square
 from geoflow.transport import ALIASES, TRANSPORTS, get_transport
 
 FOUR = pytest.mark.parametrize("name", ALIASES)
@@ -150,6 +150,46 @@ def test_loss_is_the_residual_and_gradients_flow_through_m_alone(name, net, batc
     theirs = torch.autograd.grad(direct, list(net.layers.parameters()))
     for a, b in zip(ours, theirs, strict=True):
         assert torch.allclose(a, b, rtol=1e-2, atol=1e-4 * b.abs().max())
+
+
+@pytest.mark.parametrize("name", [*ALIASES, "noise-vp", "noise-linear", "velocity-ve"])
+@pytest.mark.parametrize("far", [False, True])
+def test_in_distillation_two_maps_after_one_another_are_the_target(name, far, net, batch):
+    """A short step of the teacher, or a leap of the average; then the average to the end."""
+    k = batch[4]
+    data, eps, t, r = (v[:k] for v in batch[:4])
+    transport = get_transport(name)
+    t, r = t.clamp(max=0.9), r.clamp(max=0.97)
+
+    def teacher(x, t, r, cond):
+        assert torch.equal(t, r)
+        return torch.tanh(x) + t[:, None]
+
+    def average(x, t, r, cond):
+        return net(x, t, r, cond) + 0.3
+
+    leap = torch.linspace(0.1, 0.9, k) if far else None
+    distillation = Distillation(teacher, average, leap)
+    args = (transport, net, data, eps, t, r, k)
+    loss, error = cumulative_loss(*args, adaptive=None, distillation=distillation)
+    step = leap * (r - t) if far else (0.1 * (r - t)).clamp(min=0.02)
+    time, s, end = (transport.schedule.unclock(v) for v in (t, torch.minimum(t + step, r), r))
+    x = transport.mix(data, eps, time)
+    first = (
+        transport.predict(average, x, time, s)
+        if far
+        else (transport.predict(teacher, x, time, time))
+    )
+    y = transport.apply(x, first, time, s)
+    y = transport.apply(y, transport.predict(average, y, s, end), s, end)
+    p, q = transport.coefficients(time, end)
+    m = transport.predict(net, x, time, end)
+    off = (m - (y - q[:, None] * x) / p[:, None]).detach()  # psi_{t->r}(x) must be y
+    assert torch.allclose(error, mean_square(off), rtol=1e-2, atol=1e-4)
+    ours = torch.autograd.grad(loss, list(net.layers.parameters()))
+    theirs = torch.autograd.grad(2 * (off * m).mean(1).mean(), list(net.layers.parameters()))
+    for a, b in zip(ours, theirs, strict=True):
+        assert torch.allclose(a, b, rtol=2e-2, atol=1e-3 * b.abs().max())
 
 
 def test_adaptive_weight_and_error_norm(net, batch):

@@ -23,8 +23,9 @@ from geoflow.cli import app
 from geoflow.data.grids import GridSource
 from geoflow.data.shards import Shape, ShapeWriter
 from geoflow.pipelines import load_generator
+from geoflow.preview import draw_samples
 from geoflow.recipes import RECIPES, Recipe, get_recipe
-from geoflow.training import RunOptions, Trainer, draw_samples, run_training, start_processes
+from geoflow.training import RunOptions, Trainer, run_training, start_processes
 
 ROOT = Path(__file__).parent.parent
 R = 16
@@ -60,6 +61,7 @@ def toy(**changes) -> Recipe:
         "bottleneck": 16,
     }
     defaults = {"network_arguments": network, "steps": 20, "batch": 4, "warmup": 4}
+    defaults["instant"] = 0.35
     return dataclasses.replace(get_recipe("objects-sdf-tiny"), **defaults | changes)
 
 
@@ -147,6 +149,26 @@ def test_another_seed_gives_another_run(folder, whole, tmp_path):
     assert read_log(tmp_path)[1:] != read_log(whole)[1:]
 
 
+def test_later_times_learn_from_a_frozen_copy_of_the_average(folder, whole):
+    """Made when r > t starts, at step 7 of 20, and saved with the run."""
+    trainer = make_trainer(folder)
+    for _ in range(7):
+        trainer.train_step()
+    assert trainer.teacher is None
+    average = {n: v.clone() for n, v in trainer.ema.state_dict().items()}
+    for _ in range(3):
+        trainer.train_step()
+    taught = trainer.frozen.state_dict()
+    assert all(torch.equal(v, average[n]) for n, v in taught.items())
+    assert not any(p.requires_grad for p in trainer.frozen.parameters())
+    assert any(not torch.equal(v, average[n]) for n, v in trainer.ema.state_dict().items())
+    saved = load_file(whole / "state.safetensors")
+    assert all(torch.equal(v, saved[f"teacher.{n}"]) for n, v in taught.items())
+    alone = make_trainer(folder, distill=False, instant=0.0)
+    alone.train_step()
+    assert alone.teacher is None
+
+
 def test_training_lowers_the_error(folder, tmp_path):
     trainer = make_trainer(folder, steps=150, batch=8, learning_rate=2e-3, instant=1.0)
     run_training(trainer, tmp_path, dataclasses.replace(QUIET, log_every=10))
@@ -203,7 +225,7 @@ def test_the_checkpoint_holds_the_averaged_weights_and_says_what_it_is(whole):
     moved = [not torch.equal(state[f"ema.{n}"], state[f"net.{n}"]) for n in weights]
     assert any(moved)
     assert config["kind"] == "objects-sdf-tiny"
-    assert config["transport"] == {"name": "x1-FM", "arguments": {"noise_std": 4.0}}
+    assert config["transport"] == {"name": "x1-FM", "arguments": {"noise_std": 24.0}}
     assert config["network"]["arguments"]["categories"] == 2
     assert config["data"]["categories"] == ["ball", "box"] and config["data"]["resolution"] == R
     assert config["data"]["training_shapes"] == 24
@@ -411,8 +433,8 @@ class _Done(Exception):  # noqa: N818 - not an error
 
 def test_tiny_recipe_is_the_large_one_in_small():
     large, small = (RECIPES[n]() for n in ("objects-sdf", "objects-sdf-tiny"))
-    assert small.transport == large.transport
-    assert small.transport_arguments == large.transport_arguments
-    assert small.error_norm == large.error_norm
+    for field in dataclasses.fields(Recipe):
+        shared = "transport" in field.name or field.name in {"times", "error_norm", "distill"}
+        assert not shared or getattr(small, field.name) == getattr(large, field.name)
     with pytest.raises(ValueError, match="did you mean 'objects-sdf'"):
         get_recipe("object-sdf")

@@ -60,6 +60,23 @@ def test_identity_and_semigroup(transport):
 
 
 @NINE
+def test_the_later_share_is_the_semigroup_law_for_m(transport):
+    g = torch.Generator().manual_seed(3)
+    t, s, r = transport.schedule.unclock(
+        transport.start
+        + (1 - transport.start)
+        * torch.rand(3, 200, generator=g, dtype=torch.float64).sort(0).values
+    )
+    x = torch.randn(200, 2, generator=g, dtype=torch.float64)
+    first = exact_m(transport, x, t, s)
+    second = exact_m(transport, transport.apply(x, first, t, s), s, r)
+    w = transport.later_share(t, s, r, x)
+    assert w.shape == (200, 1) and w.min() >= 0 and w.max() <= 1
+    assert torch.allclose(w * second + (1 - w) * first, exact_m(transport, x, t, r), rtol=1e-6)
+    assert (transport.later_share(t, r, r, x) == 0).all()
+
+
+@NINE
 def test_rates_are_derivatives_of_the_coefficients(transport):
     for tau in (0.05, 0.3, 0.6, 0.9):
         (t,) = times(transport, tau)
