@@ -9,7 +9,7 @@ import gradio as gr
 from geoflow import Noise
 from geoflow_app.exports import faces_of
 from geoflow_app.files import export_one
-from geoflow_app.studio import MAX_SEED, settings_of, whole
+from geoflow_app.studio import DEFAULT_STEPS, MAX_SEED, settings_of, whole
 from geoflow_app.ui import MODEL, Context, one_line
 
 SNIPPET = '''\
@@ -95,7 +95,7 @@ def build(context: Context) -> None:
         """The snippet with the address under which the page was opened."""
         base = request.headers.get("host", "127.0.0.1:7860")
         scheme = request.headers.get("x-forwarded-proto", "http")
-        return SNIPPET.format(address=f"{scheme}://{base}", steps=context.studio.default_steps)
+        return SNIPPET.format(address=f"{scheme}://{base}", steps=DEFAULT_STEPS)
 
     gr.Markdown(
         "Run this inside Blender while the app runs: it makes a chair and imports it upright, "
@@ -104,7 +104,7 @@ def build(context: Context) -> None:
         "the defaults, Forward -Z and Up Y."
     )
     code = gr.Code(
-        SNIPPET.format(address="http://127.0.0.1:7860", steps=context.studio.default_steps),
+        SNIPPET.format(address="http://127.0.0.1:7860", steps=DEFAULT_STEPS),
         language="python", label="Blender", interactive=False, lines=20,
     )  # fmt: skip
     gr.Markdown(
@@ -116,7 +116,7 @@ def build(context: Context) -> None:
         inputs = [
             gr.Textbox("chair", label="category"),
             gr.Number(0, label="seed"),
-            gr.Number(context.studio.default_steps, label="steps"),
+            gr.Number(DEFAULT_STEPS, label="steps"),
             gr.Number(1.0, label="guidance"),
             gr.Number(64, label="resolution"),
             gr.Textbox("glb", label="format"),

@@ -10,7 +10,7 @@ import gradio as gr
 from geoflow import Noise
 from geoflow_app.sessions import Item
 from geoflow_app.studio import MAX_SEED, settings_of, whole
-from geoflow_app.ui import MODEL, Context, from_page, one_line, unchecked, viewer
+from geoflow_app.ui import MODEL, Context, from_page, in_viewer, one_line, unchecked, viewer
 
 CALLS = (1, 2, 4, 50)
 SAMPLERS = {
@@ -91,7 +91,7 @@ class CompareTab:
             item, _ = studio.make(job, noise, name, settings, title, SAMPLERS[sampler])
             job.check()
             session.add(item)
-            shown[2 * place], shown[2 * place + 1] = str(item.glb), _caption(calls, item)
+            shown[2 * place], shown[2 * place + 1] = in_viewer(item, request), _caption(calls, item)
             update = [gr.skip()] * len(shown)
             update[2 * place], update[2 * place + 1] = shown[2 * place : 2 * place + 2]
             yield update

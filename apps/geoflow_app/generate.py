@@ -12,7 +12,7 @@ import gradio as gr
 from geoflow import Noise
 from geoflow_app import exports, walk
 from geoflow_app.sessions import Item, Session, Settings
-from geoflow_app.studio import MAX_COUNT, MAX_SEED, MAX_STEPS, settings_of, whole
+from geoflow_app.studio import DEFAULT_STEPS, MAX_COUNT, MAX_SEED, MAX_STEPS, settings_of, whole
 from geoflow_app.ui import (
     LIGHT,
     MODEL,
@@ -21,6 +21,7 @@ from geoflow_app.ui import (
     from_page,
     gallery_value,
     hidden_number,
+    in_viewer,
     one_line,
     unchecked,
     viewer,
@@ -64,7 +65,6 @@ class GenerateTab:
         self._events()
 
     def _controls(self) -> None:
-        studio = self.context.studio
         self.chosen, self.other = hidden_number(label="shape"), hidden_number(label="other shape")
         names = self.context.categories
         first = "chair" if "chair" in names else names[0]
@@ -78,7 +78,7 @@ class GenerateTab:
             gr.Slider(
                 1,
                 MAX_STEPS,
-                studio.default_steps,
+                DEFAULT_STEPS,
                 step=1,
                 label="Steps",
                 info="Network calls for a shape",
@@ -224,7 +224,7 @@ class GenerateTab:
         for place, item in self.context.studio.make_many(job, orders, settings):
             if place == 0 and not seen:
                 seen.append(item)
-                shown = (str(item.glb), facts_html(item), written, item.number)
+                shown = (in_viewer(item, request), facts_html(item), written, item.number)
                 yield gr.skip(), *shown, gr.skip()
             elif item.picture is not None and place + 1 < len(orders):
                 other = self._other(session, seen[0].number)
@@ -234,7 +234,14 @@ class GenerateTab:
         if from_page(request):
             yield gallery, *[gr.skip()] * 4, other
         else:
-            yield gallery, str(first.glb), facts_html(first), written, first.number, other
+            yield (
+                gallery,
+                in_viewer(first, request),
+                facts_html(first),
+                written,
+                first.number,
+                other,
+            )
 
     def select(self, chosen: float | None, event: gr.SelectData, request: gr.Request) -> Any:
         """Open the clicked shape; the one shown before becomes the other end of a walk."""
@@ -244,12 +251,12 @@ class GenerateTab:
         item = session.get(float(found[1]) if found else None)
         other = chosen if chosen is not None and int(chosen) != item.number else None
         other = self._other(session, item.number) if other is None else int(other)
-        return str(item.glb), facts_html(item), item.number, other
+        return in_viewer(item, request), facts_html(item), item.number, other
 
     def open_shape(self, shape: float, request: gr.Request) -> Any:
         """The .glb and the facts of a shape of the gallery, by its number."""
         item = self.context.sessions.of(request.session_hash).get(shape)
-        return str(item.glb), facts_html(item)
+        return in_viewer(item, request), facts_html(item)
 
     def stop(self, request: gr.Request) -> None:
         """Stop what this page is making."""

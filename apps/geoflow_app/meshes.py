@@ -11,7 +11,16 @@ import gradio as gr
 from geoflow import describe, read_user_mesh
 from geoflow_app import exports
 from geoflow_app.studio import store
-from geoflow_app.ui import LIGHT, Context, facts_html, hidden_number, local_file, one_line, viewer
+from geoflow_app.ui import (
+    LIGHT,
+    Context,
+    facts_html,
+    hidden_number,
+    in_viewer,
+    local_file,
+    one_line,
+    viewer,
+)
 
 MAX_MEGABYTES, KEPT = 50, 8
 ENDINGS = [".obj", ".glb", ".stl", ".ply", ".3mf", ".off"]
@@ -69,7 +78,7 @@ class MeshTab:
         opened = [i.number for i in session.items.copy().values() if i.category is None]
         for old in sorted(opened)[:-KEPT]:
             session.drop(old)
-        return str(item.glb), facts_html(item), item.number
+        return in_viewer(item, request), facts_html(item), item.number
 
     def clear(self) -> Any:
         """Nothing is opened."""

@@ -25,6 +25,7 @@ from geoflow_app.sessions import Item, Job, Settings
 PICTURE_SIZE, WALK_SIZE = 168, 168
 SHOWN = (0.27, 0.30, 0.27, 1.0)  # the viewer's light bleaches the exports' clay
 PAPER = 242  # the pictures' background, of 255
+DEFAULT_STEPS = 2
 MAX_STEPS, MAX_COUNT, MAX_SEED = 8, 16, 2**31 - 1
 
 
@@ -39,11 +40,6 @@ class Studio:
         self.generator = generator
         # A thread of its own: torch keeps caches and helper threads for each thread that calls it.
         self._worker = ThreadPoolExecutor(1, "model")
-
-    @property
-    def default_steps(self) -> int:
-        """1, or 2 where the checkpoint's config says that its map is good for some calls only."""
-        return 1 if self.generator.settings.cumulative_calls is None else 2
 
     def warm_up(self) -> None:
         """A shape that nobody sees: the first one is several times slower."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import html
 import inspect
+import math
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -24,7 +25,8 @@ LIGHT: dict[str, Any] = {"concurrency_id": "light", "concurrency_limit": 4}
 """Events that only read, write or convert files."""
 
 BACK = (0.95, 0.95, 0.945, 1.0)
-CAMERA = (None, None, None)  # angles and distance are left to the viewer
+ANGLES = (58.0, 70.0)  # from the front, a little right and above
+NEAR = 2.9  # the camera's distance, in half diagonals of the shape
 
 
 @dataclass(frozen=True)
@@ -145,9 +147,20 @@ def viewer(label: str, height: int) -> gr.Model3D:
         label=label,
         height=height,
         clear_color=BACK,
-        camera_position=CAMERA,
+        camera_position=(*ANGLES, None),
         interactive=False,
     )
+
+
+def in_viewer(item: Item, request: gr.Request) -> Any:
+    """A shape for a viewer: its .glb; the page's camera is placed anew.
+
+    Left alone, the viewer keeps the distance of the shape that it showed before.
+    """
+    if not from_page(request):
+        return str(item.glb)
+    distance = NEAR * math.hypot(*item.facts["size_cm"]) / 200
+    return gr.update(value=str(item.glb), camera_position=(*ANGLES, distance))
 
 
 def local_file(**options: Any) -> gr.File:

@@ -10,7 +10,16 @@ import gradio as gr
 from geoflow import Noise, write_atomically
 from geoflow_app.sessions import Item, Session
 from geoflow_app.studio import settings_of
-from geoflow_app.ui import LIGHT, MODEL, Context, facts_html, gallery_value, one_line, unchecked
+from geoflow_app.ui import (
+    LIGHT,
+    MODEL,
+    Context,
+    facts_html,
+    gallery_value,
+    in_viewer,
+    one_line,
+    unchecked,
+)
 
 if TYPE_CHECKING:
     from geoflow_app.generate import GenerateTab
@@ -123,7 +132,7 @@ class WalkPanel:
         orders = [(noise, category, title)]
         made = list(self.context.studio.make_many(session.begin(), orders, settings))
         item = made[-1][1]
-        shown = (str(item.glb), facts_html(item))
+        shown = (in_viewer(item, request), facts_html(item))
         return gallery_value(session.gallery()), *shown, gr.skip(), first.number, second.number
 
     def _ends(

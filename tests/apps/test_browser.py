@@ -94,6 +94,19 @@ def wait_until_drawn(page, nth=0, least=0.02):
     raise AssertionError("the viewer shows nothing")
 
 
+def assert_whole_in_view(page):
+    """The shape fills a good part of the canvas's height, and touches neither top nor bottom."""
+    from PIL import Image
+
+    page.wait_for_timeout(1500)  # the camera moves there
+    shot = page.locator("canvas:visible").first.screenshot()
+    pixels = np.asarray(Image.open(io.BytesIO(shot)).convert("RGB")).astype(int)
+    middle = pixels[:, pixels.shape[1] // 4 : 3 * pixels.shape[1] // 4]  # labels are at the sides
+    rows = np.flatnonzero((np.abs(middle - middle[-1, 0]).max(-1) > 25).any(1))
+    assert rows.min() > 4 and rows.max() < len(pixels) - 5
+    assert np.ptp(rows) > 0.4 * len(pixels)
+
+
 def generate(page, count=1):
     set_number(page, "How many", count)
     before = page.locator("#shapes img").count()
@@ -169,6 +182,12 @@ def test_garbage_a_wrong_word_and_a_reload(watched, tmp_path):
     trimesh.creation.box((0.5, 1, 0.25)).export(tmp_path / "box.ply")
     page.locator("#upload input[type=file]").set_input_files(tmp_path / "box.ply")
     page.locator(".facts", has_text="50.0 wide, 100.0 high, 25.0 deep").wait_for()
+    assert_whole_in_view(page)
+    trimesh.creation.box((0.5, 8, 0.5)).export(tmp_path / "pole.ply")  # in the same viewer
+    page.locator("#upload").get_by_label("Remove").or_(page.locator("#upload button")).first.click()
+    page.locator("#upload input[type=file]").set_input_files(tmp_path / "pole.ply")
+    page.locator(".facts", has_text="50.0 wide, 800.0 high").wait_for()
+    assert_whole_in_view(page)
     page.reload()
     watched.ready()
     generate(page)
@@ -183,11 +202,11 @@ def test_cancel_and_leave(watched, server):
     page.click("#generate")
     page.wait_for_function("() => document.querySelectorAll('#shapes img').length >= 1")
     page.get_by_role("button", name="Stop").first.click()
-    page.wait_for_timeout(1000)
-    stopped = page.locator("#shapes img").count()
-    assert stopped < 16
-    page.wait_for_timeout(1500)
-    assert page.locator("#shapes img").count() == stopped
+    counts = [-1, 0]
+    while counts[-2] != counts[-1]:  # what was made before the click may still be on its way
+        page.wait_for_timeout(2000)
+        counts.append(page.locator("#shapes img").count())
+    assert counts[-1] < 16
     set_number(page, "Steps", 1)
     generate(page)  # the model is free again
     assert len(server.sessions()) >= 1
