@@ -94,17 +94,24 @@ def wait_until_drawn(page, nth=0, least=0.02):
     raise AssertionError("the viewer shows nothing")
 
 
-def assert_whole_in_view(page):
-    """The shape fills a good part of the canvas's height, and touches neither top nor bottom."""
+def rows_of_the_shape(page):
+    """Pixel rows of the canvas that hold the shape, and how many rows there are."""
     from PIL import Image
 
-    page.wait_for_timeout(1500)  # the camera moves there
     shot = page.locator("canvas:visible").first.screenshot()
     pixels = np.asarray(Image.open(io.BytesIO(shot)).convert("RGB")).astype(int)
     middle = pixels[:, pixels.shape[1] // 4 : 3 * pixels.shape[1] // 4]  # labels are at the sides
-    rows = np.flatnonzero((np.abs(middle - middle[-1, 0]).max(-1) > 25).any(1))
-    assert rows.min() > 4 and rows.max() < len(pixels) - 5
-    assert np.ptp(rows) > 0.4 * len(pixels)
+    return np.flatnonzero((np.abs(middle - middle[-1, 0]).max(-1) > 25).any(1)), len(pixels)
+
+
+def wait_until_whole_in_view(page):
+    """The shape fills a good part of the canvas's height, and touches neither top nor bottom."""
+    for _ in range(100):
+        page.wait_for_timeout(300)  # the camera takes its time
+        rows, height = rows_of_the_shape(page)
+        if len(rows) > 0.4 * height and rows.min() > 4 and rows.max() < height - 5:
+            return
+    raise AssertionError(f"rows {rows.min()} to {rows.max()} of {height}" if len(rows) else "empty")
 
 
 def generate(page, count=1):
@@ -182,12 +189,12 @@ def test_garbage_a_wrong_word_and_a_reload(watched, tmp_path):
     trimesh.creation.box((0.5, 1, 0.25)).export(tmp_path / "box.ply")
     page.locator("#upload input[type=file]").set_input_files(tmp_path / "box.ply")
     page.locator(".facts", has_text="50.0 wide, 100.0 high, 25.0 deep").wait_for()
-    assert_whole_in_view(page)
+    wait_until_whole_in_view(page)
     trimesh.creation.box((0.5, 8, 0.5)).export(tmp_path / "pole.ply")  # in the same viewer
     page.locator("#upload").get_by_label("Remove").or_(page.locator("#upload button")).first.click()
     page.locator("#upload input[type=file]").set_input_files(tmp_path / "pole.ply")
     page.locator(".facts", has_text="50.0 wide, 800.0 high").wait_for()
-    assert_whole_in_view(page)
+    wait_until_whole_in_view(page)
     page.reload()
     watched.ready()
     generate(page)
