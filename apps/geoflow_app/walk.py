@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -24,7 +23,7 @@ from geoflow_app.ui import (
 if TYPE_CHECKING:
     from geoflow_app.generate import GenerateTab
 
-KEPT_FRAMES = 6
+KEPT_FRAMES = 256
 HELP = "Click two shapes in the gallery one after the other, then Between these two."
 
 
@@ -32,7 +31,7 @@ class WalkPanel:
     """The slider, its picture, and a button that keeps what it shows."""
 
     def __init__(self, context: Context, tab: GenerateTab) -> None:
-        self.context, self.tab, self._frames = context, tab, itertools.count()
+        self.context, self.tab = context, tab
         with gr.Row(visible=False, elem_id="walk") as self.group:
             with gr.Column(scale=1, min_width=200):
                 self.picture = gr.Image(
@@ -98,11 +97,14 @@ class WalkPanel:
         session, first, second = self._ends(shape, other, request)
         settings_of(1, guidance, 64)
         noise, category = between(first, second, position)
+        name = f"frame_{first.number}_{second.number}_{guidance:.2f}_{position:.4f}.webp"
+        path = session.folder / name
+        if path.is_file():  # the slider was here before
+            return str(path)
         data = self.context.studio.frame(session.begin(), noise, category, guidance)
-        number = next(self._frames)
-        path = session.folder / f"frame_{number:06d}.webp"
         write_atomically(path, data, sync=False)
-        for old in sorted(session.folder.glob("frame_*.webp"))[:-KEPT_FRAMES]:
+        frames = sorted(session.folder.glob("frame_*.webp"), key=lambda f: f.stat().st_mtime)
+        for old in frames[:-KEPT_FRAMES]:
             old.unlink(missing_ok=True)
         return str(path)
 
