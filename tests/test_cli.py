@@ -535,6 +535,11 @@ def test_import_geoflow_is_light():
     assert not {"torch", "gradio", "pyvista", "vtkmodules", "open3d", "trimesh"} & loaded
 
 
+def test_the_generator_loads_without_the_compiler():
+    code = "import sys, geoflow; geoflow.load_generator('objects', 'cpu'); print(*sys.modules)"
+    assert "torch._dynamo" not in python(code).split()
+
+
 # -- the other commands ----------------------------------------------------------------------
 
 

@@ -52,6 +52,7 @@ def write_mesh(
     normals: FloatArray | None = None,
     *,
     overwrite: bool = False,
+    colour: tuple[float, float, float, float] = CLAY,
 ) -> pathlib.Path:
     """Writes a mesh as .obj, .glb, .stl, .ply or .3mf, whichever the suffix says.
 
@@ -61,6 +62,7 @@ def write_mesh(
         faces: (F, 3) indices, counter-clockwise seen from outside.
         normals: (V, 3) unit vectors; None computes smooth ones.
         overwrite: Replace an existing file.
+        colour: Of the material of a .glb, linear RGBA; the other formats have none.
 
     Returns:
         The path written.
@@ -93,7 +95,7 @@ def write_mesh(
     elif suffix == ".3mf":
         data = filetext.three_mf(vertices, faces)
     else:
-        data = _encode_with_trimesh(suffix, vertices, faces, normals)
+        data = _encode_with_trimesh(suffix, vertices, faces, normals, colour)
     write_atomically(path, data, sync=False)
     return path
 
@@ -139,7 +141,11 @@ def _to_y_up_metres(vertices: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _encode_with_trimesh(
-    suffix: str, vertices: FloatArray, faces: IntArray, normals: FloatArray
+    suffix: str,
+    vertices: FloatArray,
+    faces: IntArray,
+    normals: FloatArray,
+    colour: tuple[float, float, float, float],
 ) -> bytes:
     """.glb, .ply or .stl bytes."""
     import trimesh
@@ -148,7 +154,7 @@ def _encode_with_trimesh(
 
     material = PBRMaterial(
         name="clay",
-        baseColorFactor=np.round(255 * np.array(CLAY)).astype(np.uint8),
+        baseColorFactor=np.round(255 * np.array(colour)).astype(np.uint8),
         metallicFactor=0.0,
         roughnessFactor=0.8,
         doubleSided=False,

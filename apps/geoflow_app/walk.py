@@ -1,0 +1,157 @@
+"""Between these two: a slider from one shape's noise to another's, live."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from geoflow import Noise, write_atomically
+from geoflow_app.sessions import Item, Session
+from geoflow_app.studio import settings_of
+from geoflow_app.ui import (
+    LIGHT,
+    MODEL,
+    Context,
+    facts_html,
+    gallery_value,
+    in_viewer,
+    one_line,
+    unchecked,
+)
+
+if TYPE_CHECKING:
+    from geoflow_app.generate import GenerateTab
+
+KEPT_FRAMES = 256
+HELP = "Click two shapes in the gallery one after the other, then Between these two."
+
+
+class WalkPanel:
+    """The slider, its picture, and a button that keeps what it shows."""
+
+    def __init__(self, context: Context, tab: GenerateTab) -> None:
+        self.context, self.tab = context, tab
+        with gr.Row(visible=False, elem_id="walk") as self.group:
+            with gr.Column(scale=1, min_width=200):
+                self.picture = gr.Image(
+                    label="Between", height=220, interactive=False, buttons=[], elem_id="frame"
+                )
+            with gr.Column(scale=4):
+                self.title = gr.Markdown(HELP)
+                self.position = unchecked(
+                    gr.Slider(
+                        0,
+                        1,
+                        0.5,
+                        step=0.02,
+                        label="From the first to the second",
+                        elem_id="position",
+                    )
+                )
+                self.keep_button = gr.Button("Keep this one", variant="primary", size="sm")
+        ends = [tab.chosen, tab.other, self.position, tab.guidance]
+        drawn = {"outputs": [self.picture], "show_progress": "hidden", **MODEL}
+        opened = tab.between_button.click(
+            one_line(self.show),
+            [tab.chosen, tab.other],
+            [self.group, self.title, self.position],
+            api_visibility="private",
+            show_progress="hidden",
+            **LIGHT,
+        )
+        opened.success(one_line(self.frame), ends, api_visibility="private", **drawn)
+        self.position.input(
+            one_line(self.frame), ends, api_name="walk", trigger_mode="always_last", **drawn
+        )
+        self.keep_button.click(
+            one_line(self.keep),
+            [*ends, tab.steps, tab.resolution],
+            tab.outputs,
+            api_name="keep",
+            show_progress_on=self.keep_button,
+            **MODEL,
+        )
+
+    def show(self, shape: float, other: float, request: gr.Request) -> Any:
+        """Show the slider between two shapes of the gallery."""
+        first, second = self._ends(shape, other, request)[1:]
+        text = f"**{first.title}** → **{second.title}**. One network call a frame."
+        if first.category != second.category:
+            text += " The category changes halfway."
+        return gr.Row(visible=True), text, 0.5
+
+    def frame(
+        self, shape: float, other: float, position: float, guidance: float, request: gr.Request
+    ) -> str:
+        """A picture of the shape between two shapes of the gallery, in one network call.
+
+        Args:
+            shape, other: their numbers.
+            position: 0 is the first, 1 the second.
+            guidance: 1 is neutral.
+
+        Returns:
+            a WebP picture.
+        """
+        session, first, second = self._ends(shape, other, request)
+        settings_of(1, guidance, 64)
+        noise, category = between(first, second, position)
+        name = f"frame_{first.number}_{second.number}_{guidance:.2f}_{position:.4f}.webp"
+        path = session.folder / name
+        if path.is_file():  # the slider was here before
+            return str(path)
+        data = self.context.studio.frame(session.begin(), noise, category, guidance)
+        write_atomically(path, data, sync=False)
+        frames = sorted(session.folder.glob("frame_*.webp"), key=lambda f: f.stat().st_mtime)
+        for old in frames[:-KEPT_FRAMES]:
+            old.unlink(missing_ok=True)
+        return str(path)
+
+    def keep(
+        self,
+        shape: float,
+        other: float,
+        position: float,
+        guidance: float,
+        steps: float,
+        resolution: float,
+        request: gr.Request,
+    ) -> Any:
+        """Make the shape between two shapes of the gallery, and add it to the gallery.
+
+        Args:
+            shape, other, position, guidance: see walk.
+            steps, resolution: see generate.
+
+        Returns:
+            as generate.
+        """
+        session, first, second = self._ends(shape, other, request)
+        settings = settings_of(steps, guidance, resolution)
+        noise, category = between(first, second, position)
+        title = f"{category}, {position:.0%} between"
+        orders = [(noise, category, title)]
+        made = list(self.context.studio.make_many(session.begin(), orders, settings))
+        item = made[-1][1]
+        shown = (in_viewer(item, request), facts_html(item))
+        return gallery_value(session.gallery()), *shown, gr.skip(), first.number, second.number
+
+    def _ends(
+        self, shape: float | None, other: float | None, request: gr.Request
+    ) -> tuple[Session, Item, Item]:
+        session = self.context.sessions.of(request.session_hash)
+        if shape is None or other is None:
+            raise ValueError(f"a walk needs two shapes of the gallery; {HELP}")
+        ends = session.get(shape), session.get(other)
+        for item in ends:
+            if item.noise is None:
+                raise ValueError(f"{item.title} is no generated shape; choose one of the gallery")
+        return session, *ends
+
+
+def between(first: Item, second: Item, position: float) -> tuple[Noise, str]:
+    """The noise between two shapes and the category of the nearer one."""
+    assert first.noise and second.noise and first.category and second.category
+    category = first.category if position < 0.5 else second.category
+    return first.noise.towards(second.noise, position), category
