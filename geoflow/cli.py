@@ -284,8 +284,8 @@ def train(
     from geoflow.recipes import get_recipe
 
     chosen = _usage(get_recipe, recipe)
-    changes: dict[str, Any] = {"steps": steps, "batch": batch}
-    changes["instant"] = 0.0 if init is not None and instant is None else instant
+    instant = 0.0 if init is not None and instant is None else instant
+    changes: dict[str, Any] = {"steps": steps, "batch": batch, "instant": instant}
     changes = {k: v for k, v in changes.items() if v is not None}
     chosen = dataclasses.replace(chosen, **changes)
     if (out / "state.safetensors").exists() and not resume:
