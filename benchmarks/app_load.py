@@ -122,8 +122,8 @@ def click_to_viewer(page: Any, steps: int, resolution: int, repeats: int = 7) ->
     return seconds
 
 
-def walk_rate(page: Any, seconds: float = 8.0) -> float:
-    """Frames a second that arrive while the slider is dragged to and fro."""
+def walk_rate(page: Any, wait: float, seconds: float = 8.0) -> float:
+    """Frames a second while the slider is dragged to and fro, `wait` seconds after it opened."""
     field = page.get_by_label("number input for How many").first
     field.fill("2")
     field.press("Tab")
@@ -133,7 +133,7 @@ def walk_rate(page: Any, seconds: float = 8.0) -> float:
     page.wait_for_timeout(3000)
     page.get_by_role("button", name="Between these two").click()
     page.locator("#frame img").wait_for()
-    page.wait_for_timeout(1500)
+    page.wait_for_timeout(1000 * wait)
     page.evaluate(  # counts the pictures that are shown, also those from the browser's cache
         """() => { if (window.shown === undefined) document.querySelector('#frame')
             .addEventListener('load', () => { window.shown += 1 }, true); window.shown = 0 }"""
@@ -183,7 +183,9 @@ def measure_speed(arguments: list[str]) -> None:
             shown = f"{statistics.median(times):.2f} s (worst {max(times):.2f})"
             what = f"click to viewer, 1 shape, {steps} step{'s'[: steps > 1]}, {resolution}"
             print(f"| {what} | {bar} | {shown} |", flush=True)
-        print(f"| walk slider, shapes a second | 3 | {walk_rate(page):.1f} |")
+        for wait in (0.5, 15):
+            what = f"walk slider, shapes a second, {wait:g} s after it opened"
+            print(f"| {what} | 3 | {walk_rate(page, wait):.1f} |", flush=True)
         browser.close()
 
 

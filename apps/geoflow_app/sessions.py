@@ -82,6 +82,7 @@ class Session:
         self.order: list[int] = []
         self.lock, self.closed = threading.Lock(), threading.Event()
         self.used = time.monotonic()
+        self.walk: object = None  # the last one opened
         self._numbers, self._epoch = itertools.count(1), 0
 
     def number(self) -> int:

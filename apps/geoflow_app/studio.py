@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -40,6 +41,7 @@ class Studio:
         self.generator = generator
         # A thread of its own: torch keeps caches and helper threads for each thread that calls it.
         self._worker = ThreadPoolExecutor(1, "model")
+        self._asked = 0.0  # when the model was last asked or done
 
     def warm_up(self) -> None:
         """A shape that nobody sees: the first one is several times slower."""
@@ -57,16 +59,23 @@ class Studio:
         settings: Settings,
         check: Any,
         cumulative: bool | None = None,
+        ahead: bool = False,
     ) -> tuple[torch.Tensor, float]:
         """Signed distances (R, R, R) and the seconds that the network took.
 
         Args:
             check: called after every network call; raises to stop.
             cumulative: see ObjectGenerator.sdf.
+            ahead: nobody has asked for it yet: does not count for quiet_seconds.
         """
-        return self._worker.submit(
-            self._grid, noise, category, settings, check, cumulative
-        ).result()
+        made = self._worker.submit(self._grid, noise, category, settings, check, cumulative)
+        if not ahead:
+            self._asked = math.inf
+        try:
+            return made.result()
+        finally:
+            if not ahead:
+                self._asked = time.monotonic()
 
     def _grid(
         self,
@@ -87,6 +96,10 @@ class Studio:
             on_step=check,
         )[0].cpu()
         return grid, time.perf_counter() - begin
+
+    def quiet_seconds(self) -> float:
+        """For how long nobody has asked for anything; negative while the model works."""
+        return time.monotonic() - self._asked
 
     def make(
         self,
@@ -129,9 +142,11 @@ class Studio:
             job.session.add(item, place)
             yield place, item
 
-    def frame(self, job: Job, noise: Noise, category: str, guidance: float) -> bytes:
+    def frame(
+        self, job: Job, noise: Noise, category: str, guidance: float, ahead: bool = False
+    ) -> bytes:
         """One frame of a walk: a single network call, drawn; WebP."""
-        grid, _ = self.grid(noise, category, Settings(1, guidance), job.check)
+        grid, _ = self.grid(noise, category, Settings(1, guidance), job.check, ahead=ahead)
         return picture(grid, WALK_SIZE)
 
 

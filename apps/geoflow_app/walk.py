@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from geoflow import Noise, write_atomically
+from geoflow_app.frames import STEP, Frames, Walk
 from geoflow_app.sessions import Item, Session
 from geoflow_app.studio import settings_of
 from geoflow_app.ui import (
@@ -23,7 +23,6 @@ from geoflow_app.ui import (
 if TYPE_CHECKING:
     from geoflow_app.generate import GenerateTab
 
-KEPT_FRAMES = 256
 HELP = "Click two shapes in the gallery one after the other, then Between these two."
 
 
@@ -31,7 +30,7 @@ class WalkPanel:
     """The slider, its picture, and a button that keeps what it shows."""
 
     def __init__(self, context: Context, tab: GenerateTab) -> None:
-        self.context, self.tab = context, tab
+        self.context, self.tab, self.frames = context, tab, Frames(context.studio)
         with gr.Row(visible=False, elem_id="walk") as self.group:
             with gr.Column(scale=1, min_width=200):
                 self.picture = gr.Image(
@@ -44,7 +43,7 @@ class WalkPanel:
                         0,
                         1,
                         0.5,
-                        step=0.02,
+                        step=STEP,
                         label="From the first to the second",
                         elem_id="position",
                     )
@@ -54,7 +53,7 @@ class WalkPanel:
         drawn = {"outputs": [self.picture], "show_progress": "hidden", **MODEL}
         opened = tab.between_button.click(
             one_line(self.show),
-            [tab.chosen, tab.other],
+            [tab.chosen, tab.other, tab.guidance],
             [self.group, self.title, self.position],
             api_visibility="private",
             show_progress="hidden",
@@ -73,9 +72,11 @@ class WalkPanel:
             **MODEL,
         )
 
-    def show(self, shape: float, other: float, request: gr.Request) -> Any:
+    def show(self, shape: float, other: float, guidance: float, request: gr.Request) -> Any:
         """Show the slider between two shapes of the gallery."""
-        first, second = self._ends(shape, other, request)[1:]
+        session, first, second = self._ends(shape, other, request)
+        settings_of(1, guidance, 64)
+        self.frames.fill(session, Walk(first, second, guidance))
         text = f"**{first.title}** → **{second.title}**. One network call a frame."
         if first.category != second.category:
             text += " The category changes halfway."
@@ -96,17 +97,8 @@ class WalkPanel:
         """
         session, first, second = self._ends(shape, other, request)
         settings_of(1, guidance, 64)
-        noise, category = between(first, second, position)
-        name = f"frame_{first.number}_{second.number}_{guidance:.2f}_{position:.4f}.webp"
-        path = session.folder / name
-        if path.is_file():  # the slider was here before
-            return str(path)
-        data = self.context.studio.frame(session.begin(), noise, category, guidance)
-        write_atomically(path, data, sync=False)
-        frames = sorted(session.folder.glob("frame_*.webp"), key=lambda f: f.stat().st_mtime)
-        for old in frames[:-KEPT_FRAMES]:
-            old.unlink(missing_ok=True)
-        return str(path)
+        walk = Walk(first, second, guidance)
+        return str(self.frames.picture(session.begin(), walk, position))
 
     def keep(
         self,
@@ -129,7 +121,7 @@ class WalkPanel:
         """
         session, first, second = self._ends(shape, other, request)
         settings = settings_of(steps, guidance, resolution)
-        noise, category = between(first, second, position)
+        noise, category = Walk(first, second, guidance).at(position)
         title = f"{category}, {position:.0%} between"
         orders = [(noise, category, title)]
         made = list(self.context.studio.make_many(session.begin(), orders, settings))
@@ -148,10 +140,3 @@ class WalkPanel:
             if item.noise is None:
                 raise ValueError(f"{item.title} is no generated shape; choose one of the gallery")
         return session, *ends
-
-
-def between(first: Item, second: Item, position: float) -> tuple[Noise, str]:
-    """The noise between two shapes and the category of the nearer one."""
-    assert first.noise and second.noise and first.category and second.category
-    category = first.category if position < 0.5 else second.category
-    return first.noise.towards(second.noise, position), category

@@ -10,7 +10,9 @@ import trimesh
 pytest.importorskip("gradio", reason='the app needs gradio: pip install ".[app]"')
 
 from geoflow import Noise, describe
+from geoflow_app import frames as frames_module
 from geoflow_app import sessions as module
+from geoflow_app.frames import STEP, Frames, Walk
 from geoflow_app.guard import Guard
 from geoflow_app.sessions import Sessions, Settings, Stopped
 from geoflow_app.studio import store
@@ -122,3 +124,74 @@ def test_the_guard_serves_open_sessions_only(sessions, tmp_path):
         "/gradio_api/file=\0",
     ):
         assert not guard.allowed(path), path
+
+
+class SlowStudio:
+    """Counts the frames that are made; quiet as long as `busy` is not set."""
+
+    busy = False
+
+    def __init__(self):
+        self.made = []
+
+    def quiet_seconds(self):
+        return -1.0 if self.busy else 9.0
+
+    def frame(self, job, noise, category, guidance, ahead=False):
+        job.check()
+        self.made.append((category, ahead))
+        return repr(noise.terms).encode()
+
+
+@pytest.fixture
+def walk(sessions):
+    session = sessions.of("a")
+    first, second = put(session), put(session)
+    second.noise, second.category = Noise.of_shape(1), "cup"
+    return session, Walk(first, second, 1.0)
+
+
+def test_a_frame_is_made_once_and_the_nearer_shape_names_the_category(walk):
+    session, steps = walk
+    studio = SlowStudio()
+    frames = Frames(studio)
+    ends = [frames.picture(session.begin(), steps, p) for p in (0, 1, 0.5, 0.45, 0, 1)]
+    assert studio.made == [("box", False), ("cup", False), ("cup", False), ("box", False)]
+    assert ends[0] == ends[4] and ends[0].read_bytes() == repr(steps.first.noise.terms).encode()
+    assert ends[1].read_bytes() == repr(steps.second.noise.terms).encode()
+    other = Walk(steps.first, steps.second, 1.5)
+    assert frames.picture(session.begin(), other, 0) != ends[0]
+    with pytest.raises(ValueError, match="position"):
+        frames.picture(session.begin(), steps, 1.5)
+
+
+def test_frames_are_made_ahead_while_the_model_is_idle(walk):
+    session, steps = walk
+    studio = SlowStudio()
+    frames = Frames(studio)
+    frames.fill(session, steps).join(20)
+    assert studio.made.count(("box", True)) + studio.made.count(("cup", True)) == 21
+    count = len(studio.made)
+    for i in range(21):  # as the slider sends them
+        frames.picture(session.begin(), steps, i * STEP)
+    assert len(studio.made) == count
+
+
+def test_making_ahead_waits_for_people_and_ends_with_the_walk(walk, sessions, monkeypatch):
+    monkeypatch.setattr(frames_module, "QUIET_SECONDS", 0.02)
+    session, steps = walk
+    studio = SlowStudio()
+    studio.busy = True
+    frames = Frames(studio)
+    thread = frames.fill(session, steps)
+    thread.join(0.2)
+    assert thread.is_alive() and studio.made == []
+    session.walk = None  # another walk was opened
+    studio.busy = False
+    thread.join(20)
+    assert not thread.is_alive() and studio.made == []
+    studio.busy = True
+    thread = frames.fill(session, steps)
+    sessions.close("a")
+    thread.join(20)
+    assert not thread.is_alive() and studio.made == []
