@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from geoflow_app.frames import STEP, Frames, Walk
-from geoflow_app.sessions import Item, Session
+from geoflow_app.sessions import Session
 from geoflow_app.studio import settings_of
 from geoflow_app.ui import (
     LIGHT,
@@ -74,9 +74,9 @@ class WalkPanel:
 
     def show(self, shape: float, other: float, guidance: float, request: gr.Request) -> Any:
         """Show the slider between two shapes of the gallery."""
-        session, first, second = self._ends(shape, other, request)
-        settings_of(1, guidance, 64)
-        self.frames.fill(session, Walk(first, second, guidance))
+        session, walk = self._walk(shape, other, guidance, request)
+        first, second = walk.first, walk.second
+        self.frames.fill(session, walk)
         text = f"**{first.title}** → **{second.title}**. One network call a frame."
         if first.category != second.category:
             text += " The category changes halfway."
@@ -95,9 +95,7 @@ class WalkPanel:
         Returns:
             a WebP picture.
         """
-        session, first, second = self._ends(shape, other, request)
-        settings_of(1, guidance, 64)
-        walk = Walk(first, second, guidance)
+        session, walk = self._walk(shape, other, guidance, request)
         return str(self.frames.picture(session.begin(), walk, position))
 
     def keep(
@@ -119,19 +117,26 @@ class WalkPanel:
         Returns:
             as generate.
         """
-        session, first, second = self._ends(shape, other, request)
+        session, walk = self._walk(shape, other, guidance, request)
         settings = settings_of(steps, guidance, resolution)
-        noise, category = Walk(first, second, guidance).at(position)
+        noise, category = walk.at(position)
         title = f"{category}, {position:.0%} between"
         orders = [(noise, category, title)]
         made = list(self.context.studio.make_many(session.begin(), orders, settings))
         item = made[-1][1]
         shown = (in_viewer(item, request), facts_html(item))
-        return gallery_value(session.gallery()), *shown, gr.skip(), first.number, second.number
+        return (
+            gallery_value(session.gallery()),
+            *shown,
+            gr.skip(),
+            walk.first.number,
+            walk.second.number,
+        )
 
-    def _ends(
-        self, shape: float | None, other: float | None, request: gr.Request
-    ) -> tuple[Session, Item, Item]:
+    def _walk(
+        self, shape: float | None, other: float | None, guidance: float, request: gr.Request
+    ) -> tuple[Session, Walk]:
+        """The session and the walk that is asked for, checked."""
         session = self.context.sessions.of(request.session_hash)
         if shape is None or other is None:
             raise ValueError(f"a walk needs two shapes of the gallery; {HELP}")
@@ -139,4 +144,5 @@ class WalkPanel:
         for item in ends:
             if item.noise is None:
                 raise ValueError(f"{item.title} is no generated shape; choose one of the gallery")
-        return session, *ends
+        settings_of(1, guidance, 64)
+        return session, Walk(*ends, guidance)
