@@ -44,14 +44,15 @@ class Recipe:
         instant: share of the run, from its start, that trains r = t only.
         label_drop: how often the label is hidden, for guidance.
         ema: decay of the averaged weights, which are the ones saved.
-        times, error_norm, cumulative_norm, adaptive: see geoflow.objective. The times of r = t hold
-            for the whole run.
+        times, error_norm, cumulative_norm, adaptive, raw_units: see geoflow.objective. The times of
+            r = t hold for the whole run.
         distill: r > t learns from a frozen copy of the average, made when r > t starts.
         difference_share: see geoflow.objective.
         leaps: share of the steps in which the averaged network is its own teacher: it leaps to
             a time drawn between t and r, and on to r.
         cumulative_ema: decay of the averaged weights once r > t is trained; the average is then
             part of the target, so it must follow sooner.
+        device_draws: draw times and data by the device's generator: faster for huge batches.
         cost, score: measured; shown by `geoflow recipes`.
     """
 
@@ -74,10 +75,12 @@ class Recipe:
     error_norm: Callable[[Tensor], Tensor] = mean_square
     cumulative_norm: Callable[[Tensor], Tensor] | None = None
     adaptive: float | None = 0.05
+    raw_units: bool = False
     difference_share: float = 0.1
     distill: bool = False
     leaps: float = 0.0
     cumulative_ema: float = 0.995
+    device_draws: bool = False
     cost: str = ""
     score: str = ""
 

@@ -37,7 +37,7 @@ class Source(Protocol):
 
     categories: list[str]
 
-    def batch(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]: ...
+    def batch(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor | None]: ...
 
     def describe(self) -> dict[str, Any]: ...
 
@@ -85,7 +85,9 @@ class Trainer:
         self.device = self.accelerator.device
         self.transport = get_transport(recipe.transport, **recipe.transport_arguments)
         torch.manual_seed(seed)
-        arguments = recipe.network_arguments | {"categories": len(source.categories)}
+        arguments = dict(recipe.network_arguments)
+        if source.categories:
+            arguments["categories"] = len(source.categories)
         self.network_config = {"name": recipe.network, "arguments": arguments}
         self.net = build_network(recipe.network, **arguments).to(self.device)
         self.ema = build_network(recipe.network, **arguments).to(self.device).eval()
@@ -137,14 +139,17 @@ class Trainer:
         mixed = self.seed * 1_000_003 + self.step * 1009 + self.accelerator.process_index
         cpu = torch.Generator().manual_seed(mixed)
         on_device = torch.Generator(self.device).manual_seed(mixed)
+        draws = on_device if r.device_draws else cpu
         size = max(1, r.batch // self.accelerator.num_processes)
-        data, labels = self.source.batch(size, cpu)
+        data, labels = self.source.batch(size, draws)
         both = self.step >= r.instant * r.steps
         times = r.times if both else replace(r.times, cumulative=0.0)
-        tau_t, tau_r, k = times.draw(size, self.transport.start, cpu)
+        tau_t, tau_r, k = times.draw(size, self.transport.start, draws)
         distillation = self._distillation(k, cpu) if both and r.distill else None
-        drop = torch.rand(size, generator=cpu) < r.label_drop
-        cond = Condition(labels).without_labels(drop.to(self.device), len(self.source.categories))
+        cond = None
+        if labels is not None:
+            drop = (torch.rand(size, generator=cpu) < r.label_drop).to(self.device)
+            cond = Condition(labels).without_labels(drop, len(self.source.categories))
         eps = torch.randn(data.shape, generator=on_device, device=self.device)
         with self.accelerator.autocast():
             loss, error = cumulative_loss(
@@ -160,6 +165,7 @@ class Trainer:
                 adaptive=r.adaptive,
                 error_norm=r.error_norm,
                 cumulative_norm=r.cumulative_norm,
+                raw_units=r.raw_units,
                 distillation=distillation,
             )
         loss.backward()

@@ -150,6 +150,12 @@ class Transport:
         a, _ = self._points(t, t, data)
         return self.prediction.target(data, eps, a)
 
+    def output_scale(self, t: Tensor, like: Tensor) -> Tensor:
+        """c_out(t), (B, 1, ...): how much of the prediction one unit of raw output is."""
+        a, _ = self._points(t, t, like)
+        _, c_out, _ = PRECONDITIONINGS[self.preconditioning](a, self.noise_std, self.data_std)
+        return c_out
+
     def predict(self, net: Net, x: Tensor, t: Tensor, r: Tensor, cond: Any = None) -> Tensor:
         """m(x, t, r) = c_skip x + c_out net(c_in x, clock(t), clock(r), cond).
 
