@@ -10,22 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from geoflow.geometry.colours import Colours
+
 COLOUR_DRAWS = 1 << 18
 LEAST_DEVIATION = 0.02  # of colours in [0, 1]: one colour all over must not be blown up to noise
-
-
-@dataclass(frozen=True)
-class Colours:
-    """Colours of a mesh's faces, of its corners or of a picture laid over them.
-
-    Attributes:
-        corners: (F, 3, 3) RGB in [0, 1] at every face's corners; or (F, 3, 2) texture coordinates,
-            the origin at the picture's lower left, repeating outside of [0, 1].
-        picture: (H, W, 3) uint8, its first row on top, where `corners` are texture coordinates.
-    """
-
-    corners: NDArray[np.float32]
-    picture: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)
@@ -103,11 +91,12 @@ class SurfaceSource:
         self.frame = Frame(tuple(map(float, centre)), scale)
         self.cumulative = torch.from_numpy(np.cumsum(areas)).to(device)
         self.corners = torch.from_numpy(((corners - centre) / scale).astype(np.float32)).to(device)
-        self.colour_corners = self.picture = None
+        self.colour_corners = self.texels = self.pictures = None
         if colours is not None:
             self.colour_corners = torch.from_numpy(colours.corners[keep]).float().to(device)
-            if colours.picture is not None:
-                self.picture = torch.from_numpy(colours.picture).to(device)
+            if colours.texels is not None and colours.pictures is not None:
+                self.texels = torch.from_numpy(colours.texels).to(device)
+                self.pictures = torch.from_numpy(colours.pictures[keep]).to(device)
             raw = self._draw(COLOUR_DRAWS, torch.Generator(device).manual_seed(0))[:, 3:].double()
             mean = raw.mean(0)
             deviation = float((raw - mean).square().mean().sqrt())
@@ -145,8 +134,8 @@ class SurfaceSource:
         if self.colour_corners is None:
             return points
         colours = (self.colour_corners[face] * weights).sum(1)
-        if self.picture is not None:
-            colours = _look_up(self.picture, colours)
+        if self.texels is not None and self.pictures is not None:
+            colours = _look_up(self.texels, self.pictures[face], colours)
         return torch.cat((points, colours), 1)
 
     def decode(self, samples: Tensor) -> Tensor:
@@ -177,13 +166,14 @@ def _mean_and_deviation(
     return mean, float(np.sqrt((share @ square).mean()))
 
 
-def _look_up(picture: Tensor, at: Tensor) -> Tensor:
-    """(H, W, 3) uint8, (N, 2) texture coordinates -> (N, 3) in [0, 1], bilinear, repeating."""
-    size = at.new_tensor([picture.shape[1], picture.shape[0]])
-    x, y = (torch.stack((at[:, 0], 1 - at[:, 1]), 1) * size - 0.5).unbind(1)
+def _look_up(texels: Tensor, pictures: Tensor, at: Tensor) -> Tensor:
+    """(T, 3) uint8, (N, 3) picture of each, (N, 2) coordinates -> (N, 3) in [0, 1], bilinear."""
+    first, width, height = pictures.unbind(1)
+    x = at[:, 0] * width - 0.5
+    y = (1 - at[:, 1]) * height - 0.5
     left, top = x.floor(), y.floor()
     fx, fy = (x - left)[:, None], (y - top)[:, None]
-    columns = [(left.long() + i) % picture.shape[1] for i in (0, 1)]
-    rows = [(top.long() + i) % picture.shape[0] for i in (0, 1)]
-    a, b, c, d = (picture[row, column].float() / 255 for row in rows for column in columns)
+    columns = [(left.long() + i) % width for i in (0, 1)]
+    rows = [(top.long() + i) % height for i in (0, 1)]
+    a, b, c, d = (texels[first + row * width + column] / 255 for row in rows for column in columns)
     return (a * (1 - fx) + b * fx) * (1 - fy) + (c * (1 - fx) + d * fx) * fy

@@ -16,26 +16,30 @@ from geoflow.networks.layers import Condition, TimeEmbedding
 
 
 class FourierCode(nn.Module):
-    """(B, C) -> (B, C + 2 features): coordinates, and waves along fixed random directions.
+    """(B, 3) -> (B, 3 + 2 waves): coordinates, and sine and cosine along fixed directions.
 
-    The directions are isotropic, so that no axis is preferred; their frequencies are spread evenly
+    Directions cover the sphere evenly, so that no axis is preferred; frequencies are spread evenly
     in logarithm from 1 to `max_rate` radians a unit. A denoiser at noise level s turns within s of
     the surface: 200 reaches down to s = 0.005 of unit-variance coordinates.
     """
 
     directions: Tensor
 
-    def __init__(self, channels: int, features: int, max_rate: float) -> None:
+    def __init__(self, waves: int, max_rate: float) -> None:
         super().__init__()
-        generator = torch.Generator().manual_seed(0)
-        directions = F.normalize(torch.randn(channels, features, generator=generator), dim=0)
-        rates = torch.logspace(0, math.log10(max_rate), features)
-        self.register_buffer("directions", directions * rates)
+        # Fibonacci's lattice on the sphere: in closed form, the same on every machine.
+        i = torch.arange(waves, dtype=torch.float64)
+        turn = i * math.pi * (3 - 5**0.5)
+        height = ((i * (5**0.5 - 1) / 2) % 1) * 2 - 1  # any stretch of i covers all heights
+        ring = (1 - height**2).sqrt()
+        ways = torch.stack((ring * (turn * 2**0.5).cos(), ring * (turn * 2**0.5).sin(), height))
+        rates = torch.logspace(0, math.log10(max_rate), waves, dtype=torch.float64)
+        self.register_buffer("directions", (ways * rates).float(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         # Sums of products in plain float32: TF32 and bf16 would blur the fast waves.
-        angles = sum(x[:, i, None] * row for i, row in enumerate(self.directions))
-        assert isinstance(angles, Tensor)
+        a, b, c = self.directions
+        angles = x[:, :1] * a + x[:, 1:2] * b + x[:, 2:] * c
         return torch.cat((x, angles.sin(), angles.cos()), 1)
 
 
@@ -64,8 +68,11 @@ class PointMLP(nn.Module):
         channels: C, 3 for positions, 6 with colours.
         width, depth: of the residual blocks.
         time_width: of the time embedding.
-        features: waves of the Fourier code, each as sine and cosine.
-        max_rate: fastest wave, radians a unit of the scaled input.
+        waves: of the Fourier code of positions, each as sine and cosine.
+        max_rate: the fastest wave, radians a unit of the scaled input.
+
+    Raises:
+        ValueError: channels is neither 3 nor 6.
     """
 
     def __init__(
@@ -74,13 +81,18 @@ class PointMLP(nn.Module):
         width: int = 512,
         depth: int = 6,
         time_width: int = 256,
-        features: int = 256,
+        waves: int = 256,
         max_rate: float = 200.0,
     ) -> None:
         super().__init__()
-        self.code = FourierCode(channels, features, max_rate)
+        if channels not in (3, 6):
+            raise ValueError(f"channels must be 3, or 6 with colours; got {channels}")
+        self.channels = channels
+        # Colours are smooth where positions are known: fewer and slower waves.
+        shapes = [(waves, max_rate), (waves // 4, 10.0)][: channels // 3]
+        self.codes = nn.ModuleList(FourierCode(*shape) for shape in shapes)
         self.time = TimeEmbedding(time_width)
-        coded = channels + 2 * features
+        coded = channels + 2 * sum(count for count, _ in shapes)
         self.gains = nn.Linear(time_width, coded)
         self.embed = nn.Linear(coded, width)
         self.blocks = nn.ModuleList(PointBlock(width, time_width) for _ in range(depth))
@@ -96,8 +108,9 @@ class PointMLP(nn.Module):
             if len(t) != len(r):
                 t, r = t.expand(len(x)), r.expand(len(x))
         signal = F.silu(self.time(t, r))
-        code = self.code(x.float()) * (1 + self.gains(signal))
-        h = self.embed(code).float()
+        parts = x.float().split(3, 1)
+        code = torch.cat([c(part) for c, part in zip(self.codes, parts, strict=True)], 1)
+        h = self.embed(code * (1 + self.gains(signal))).float()
         for block in self.blocks:
             h = block(h, signal)
         with torch.autocast(x.device.type, enabled=False):  # positions must not round
