@@ -18,11 +18,12 @@ for K intervals: 59, 5, 3 and 1.
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,10 @@ def fit(case: Case, run: Path, args: argparse.Namespace, accelerator: Any) -> No
     compile = args.device.type == "cuda" and not args.no_compile
     changes = {"batch": args.batch, "steps": args.steps}
     plan = distributions.plan(case.form, case.source, args.width, args.depth, changes)
+    for name, value in (text.split("=", 1) for text in args.set):
+        where, _, field = name.rpartition(".")
+        inner = replace(plan.times, **{field: ast.literal_eval(value)}) if where else None
+        plan = replace(plan, **({where: inner} if where else {field: ast.literal_eval(value)}))
     resumed = (run / STATE).is_file()
     if resumed:
         plan = distributions.check_resumable(run, plan, case.source)
@@ -208,6 +213,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--depth", type=int, default=6)
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--texture", action="store_true", help="learn colours too")
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="NAME=VALUE",
+        help="of the recipe, such as learning_rate=1e-3 or times.cumulative=0.6",
+    )  # fmt: skip
     parser.add_argument("--no-compile", action="store_true")
     args = parser.parse_args()
     args.device = pick_device(args.device)

@@ -142,6 +142,14 @@ def objects_sdf_tiny() -> Recipe:
 
 
 DISTRIBUTION = "shape-distribution"
+# Half of the times are uniform; the rest where noise and details are of one size.
+_EVEN, _LATE = TimeSampling(mean=0.6, std=1.0), TimeSampling(mean=1.2, std=1.5)
+DISTRIBUTION_FORMS: dict[str, tuple[dict[str, Any], TimeSampling]] = {
+    "edm": ({"data_std": 1.0}, _EVEN),
+    "x1-fm": ({"preconditioning": "edm"}, _LATE),
+    "u-fm": ({}, _LATE),
+}
+"""Arguments of the transport and logistic-normal times by the form's name in small letters."""
 
 
 def shape_distribution(form: str = "EDM") -> Recipe:
@@ -154,8 +162,13 @@ def shape_distribution(form: str = "EDM") -> Recipe:
     preconditioning on either schedule; a normalised surface has standard deviation 1.
 
     Args:
-        form: a transport, see geoflow.transport.get_transport; the paper's EDM, x1-FM or u-FM.
+        form: "EDM", "x1-FM" or "u-FM"; case does not matter.
+
+    Raises:
+        ValueError: another form.
     """
+    one_of("form", form.lower(), DISTRIBUTION_FORMS)
+    arguments, times = DISTRIBUTION_FORMS[form.lower()]
     return Recipe(
         name=DISTRIBUTION,
         summary="the points of a single surface, with or without colours",
@@ -163,7 +176,7 @@ def shape_distribution(form: str = "EDM") -> Recipe:
         network="PointMLP",
         network_arguments={"width": 512, "depth": 6},
         transport=form,
-        transport_arguments=_DISTRIBUTION_ARGUMENTS.get(form.lower(), {}),
+        transport_arguments=arguments,
         steps=20_000,
         batch=1 << 18,
         learning_rate=2e-3,
@@ -172,7 +185,7 @@ def shape_distribution(form: str = "EDM") -> Recipe:
         weight_decay=0.0,
         instant=0.35,
         ema=0.999,
-        times=TimeSampling(mean=0.6, std=1.0, to_data=0.6, from_noise=0.4, uniform=0.5),
+        times=replace(times, to_data=0.6, from_noise=0.5, uniform=0.5, cumulative=0.5),
         adaptive=None,
         raw_units=True,
         difference_share=0.03,
@@ -181,11 +194,6 @@ def shape_distribution(form: str = "EDM") -> Recipe:
         device_draws=True,
     )
 
-
-_DISTRIBUTION_ARGUMENTS: dict[str, dict[str, Any]] = {
-    "edm": {"data_std": 1.0},
-    "x1-fm": {"preconditioning": "edm"},
-}
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "objects-sdf": objects_sdf,

@@ -108,12 +108,13 @@ class PointMLP(nn.Module):
             if len(t) != len(r):
                 t, r = t.expand(len(x)), r.expand(len(x))
         signal = F.silu(self.time(t, r))
-        parts = x.float().split(3, 1)
-        code = torch.cat([c(part) for c, part in zip(self.codes, parts, strict=True)], 1)
-        h = self.embed(code * (1 + self.gains(signal))).float()
+        with torch.autocast(x.device.type, enabled=False):  # coordinates must not round
+            places = x.float()
+            code = [c(places[:, 3 * i : 3 * i + 3]) for i, c in enumerate(self.codes)]
+            h = self.embed(torch.cat(code, 1) * (1 + self.gains(signal)))
         for block in self.blocks:
             h = block(h, signal)
-        with torch.autocast(x.device.type, enabled=False):  # positions must not round
+        with torch.autocast(x.device.type, enabled=False):
             return self.head(self.norm(h))
 
 
