@@ -1,4 +1,4 @@
-"""geoflow distribution: a fit lowers the distance, goes on after a stop, and every error is a line."""
+"""geoflow distribution: a fit lowers the distance and goes on after a stop; errors are a line."""
 
 import json
 import math
@@ -254,7 +254,7 @@ def test_bad_meshes_are_one_line_and_leave_nothing(folder, tmp_path):
 
 def test_npz_colours_are_read(tmp_path):
     path = save(tmp_path / "a.npz", vertices=np.eye(3), faces=[[0, 1, 2]], colours=np.eye(3))
-    vertices, faces, look = read_shape(path, texture=True)
+    vertices, _, look = read_shape(path, texture=True)
     assert look is not None and np.array_equal(look.corners[0], np.eye(3))
     assert np.array_equal(vertices, np.eye(3)) and read_shape(path)[2] is None
 

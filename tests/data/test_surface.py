@@ -25,7 +25,7 @@ def test_points_are_even_by_area_whatever_the_faces():
     assert small.float().mean() == pytest.approx(0.1, abs=0.006)
     for square, low, side in ((points[small], 0.0, 1.0), (points[~small], 5.0, 3.0)):
         place = (square[:, :2] - torch.tensor([low, 0.0])) / side
-        assert -1e-5 < place.min() and place.max() < 1 + 1e-5
+        assert place.min() > -1e-5 and place.max() < 1 + 1e-5
         quarters = (2 * place.clamp(0, 0.999)).long()
         share = torch.bincount(2 * quarters[:, 0] + quarters[:, 1]) / len(place)
         assert (share - 0.25).abs().max() < 0.025
