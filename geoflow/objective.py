@@ -30,6 +30,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from geoflow.paths import Pairs
 from geoflow.transport import Net, Transport
 
 ErrorNorm = Callable[[Tensor], Tensor]
@@ -125,6 +126,7 @@ def cumulative_loss(
     cumulative_norm: ErrorNorm | None = None,
     raw_units: bool = False,
     distillation: Distillation | None = None,
+    pairs: Pairs | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The loss of one batch.
 
@@ -147,6 +149,8 @@ def cumulative_loss(
         raw_units: measure errors in units of the network's raw output: EDM's weight 1 / c_out^2
             [Karras et al. 2022, Table 1], without which low noise levels count for nothing.
         distillation: where r > t learns from, if not from the data and the network itself.
+        pairs: states and targets of the first k samples, in place of all that; their times must be
+            those of tau_t and tau_r.
 
     Returns:
         loss: scalar to differentiate.
@@ -158,10 +162,14 @@ def cumulative_loss(
     t, r = transport.schedule.unclock(tau_t), transport.schedule.unclock(tau_r)
     eps = eps * transport.noise_std
     x = transport.mix(data, eps, t)
+    if pairs is not None:
+        x = torch.cat((pairs.x, x[k:]))
     m = transport.predict(net, x, t, r, cond)
     with torch.no_grad():
         goal = transport.target(data, eps, t).clone()
-        if k:
+        if pairs is not None:
+            goal[:k] = pairs.target
+        elif k:
             span = tau_r[:k] - tau_t[:k]
             step = (difference_share * span).clamp(min=difference_step)
             if distillation is not None and distillation.leap is not None:

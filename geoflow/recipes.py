@@ -52,6 +52,9 @@ class Recipe:
             a time drawn between t and r, and on to r.
         cumulative_ema: decay of the averaged weights once r > t is trained; the average is then
             part of the target, so it must follow sooner.
+        paths: r > t learns from paths of the frozen network with so many intervals, see
+            geoflow.paths; 0: from `Distillation`, or from the data.
+        teachers: how many frozen copies there are, one after another, in the part with r > t.
         device_draws: draw times and data by the device's generator: faster for huge batches.
         command: trains it, where that is not `geoflow train`.
         cost, score: measured; shown by `geoflow recipes`.
@@ -81,6 +84,8 @@ class Recipe:
     distill: bool = False
     leaps: float = 0.0
     cumulative_ema: float = 0.995
+    paths: int = 0
+    teachers: int = 1
     device_draws: bool = False
     command: str = ""
     cost: str = ""
@@ -188,9 +193,8 @@ def shape_distribution(form: str = "EDM") -> Recipe:
         times=replace(times, to_data=0.6, from_noise=0.5, uniform=0.5, cumulative=0.5),
         adaptive=None,
         raw_units=True,
-        difference_share=0.03,
-        distill=True,
-        leaps=0.5,
+        paths=30,
+        teachers=3,
         device_draws=True,
     )
 

@@ -86,7 +86,13 @@ def sample(
 
 @torch.no_grad()
 def sample_heun(
-    transport: Transport, net: Net, noise: Tensor, times: Tensor | Sequence[float], cond: Any = None
+    transport: Transport,
+    net: Net,
+    noise: Tensor,
+    times: Tensor | Sequence[float],
+    cond: Any = None,
+    *,
+    on_step: Callable[[int, Tensor], None] | None = None,
 ) -> Tensor:
     """The ordinary sampler of second order: r = t at every call [Karras et al. 2022, Alg. 1].
 
@@ -94,6 +100,7 @@ def sample_heun(
 
     Args:
         transport, net, noise, times, cond: as `sample`.
+        on_step: called with (intervals done, state), first with the start.
 
     Returns:
         (B, ...) float32 samples.
@@ -101,6 +108,8 @@ def sample_heun(
     grid = torch.as_tensor(times, dtype=torch.float64, device="cpu")
     noise = noise.float() * transport.noise_std
     x = transport.mix(torch.zeros_like(noise), noise, _fill(grid[0], noise))
+    if on_step is not None:
+        on_step(0, x)
     for k in range(len(grid) - 1):
         t, end = _fill(grid[k], x), _fill(grid[k + 1], x)
         m = transport.predict(net, x, t, t, cond)
@@ -111,6 +120,8 @@ def sample_heun(
             slope = slope + transport.velocity(there, ahead, end)
             there = x + float(grid[k + 1] - grid[k]) / 2 * slope
         x = there
+        if on_step is not None:
+            on_step(k + 1, x)
     return x
 
 

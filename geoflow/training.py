@@ -7,6 +7,7 @@ run repeats the uninterrupted one bit for bit on a CPU without any random state 
 from __future__ import annotations
 
 import json
+import math
 import signal
 import sys
 import time
@@ -23,6 +24,7 @@ from geoflow.files import write_atomically
 from geoflow.networks import build_network
 from geoflow.networks.layers import Condition
 from geoflow.objective import Distillation, cumulative_loss
+from geoflow.paths import Pairs, Paths
 from geoflow.recipes import Recipe
 from geoflow.runlog import Log
 from geoflow.runstate import read_state, write_state
@@ -43,6 +45,8 @@ class Source(Protocol):
 
     def decode(self, samples: Tensor) -> Tensor: ...
 
+
+PARTS, RENEW_EVERY = 8, 10  # of the pool of paths, and in how many steps one part is renewed
 
 Draw = Callable[["Trainer"], bytes]
 """Draws samples of the averaged network to a PNG."""
@@ -104,6 +108,7 @@ class Trainer:
         self.average: Any = self.ema
         self.teacher: Net | None = None
         self.frozen: nn.Module | None = None
+        self.paths: Paths | None = None
         self.compiled = False
 
     @property
@@ -125,7 +130,7 @@ class Trainer:
         """Makes the frozen network that r > t learns from, see geoflow.objective."""
         net = build_network(self.network_config["name"], **self.network_config["arguments"])
         net.to(self.device).eval().requires_grad_(False).load_state_dict(weights)
-        self.frozen, self.teacher = net, self._callable(net)
+        self.frozen, self.teacher, self.paths = net, self._callable(net), None
 
     def learning_rate(self) -> float:
         """Warm-up, constant, linear fall to zero."""
@@ -145,7 +150,14 @@ class Trainer:
         both = self.step >= r.instant * r.steps
         times = r.times if both else replace(r.times, cumulative=0.0)
         tau_t, tau_r, k = times.draw(size, self.transport.start, draws)
+        tau_t, tau_r = tau_t.to(self.device), tau_r.to(self.device)
+        if both and (r.distill or r.paths):
+            self._freeze()
         distillation = self._distillation(k, cpu) if both and r.distill else None
+        pairs = None
+        if both and r.paths and k:
+            pairs = self._pairs(k, data.shape[1:], draws)
+            tau_t[:k], tau_r[:k] = pairs.tau_t, pairs.tau_r
         cond = None
         if labels is not None:
             drop = (torch.rand(size, generator=cpu) < r.label_drop).to(self.device)
@@ -157,8 +169,8 @@ class Trainer:
                 self.call,
                 data,
                 eps,
-                tau_t.to(self.device),
-                tau_r.to(self.device),
+                tau_t,
+                tau_r,
                 k,
                 cond,
                 difference_share=r.difference_share,
@@ -167,6 +179,7 @@ class Trainer:
                 cumulative_norm=r.cumulative_norm,
                 raw_units=r.raw_units,
                 distillation=distillation,
+                pairs=pairs,
             )
         loss.backward()
         self._average_gradients()
@@ -184,10 +197,30 @@ class Trainer:
             )
         return error.mean()
 
-    def _distillation(self, k: int, generator: torch.Generator) -> Distillation:
-        """What the k samples with r > t learn from; the first call freezes the teacher."""
-        if self.teacher is None:
+    def _freeze(self) -> None:
+        """Makes the frozen copy of the average when r > t starts, and again as often as asked."""
+        r = self.recipe
+        start = math.ceil(r.instant * r.steps)
+
+        def copy_at(step: int) -> int:
+            return r.teachers * (step - start) // max(1, r.steps - start)
+
+        if self.teacher is None or copy_at(self.step) != copy_at(self.step - 1):
             self.teach(self.ema.state_dict())
+
+    def _pairs(self, k: int, shape: torch.Size, generator: torch.Generator) -> Pairs:
+        """States on paths of the frozen network; every few steps a part of them is renewed."""
+        r, seed = self.recipe, self.seed * 1009 + self.accelerator.process_index
+        assert self.teacher is not None
+        if self.paths is None:
+            whole = (k, *shape)
+            self.paths = Paths(self.transport, whole, PARTS, r.paths, seed, self.device)
+        with self.accelerator.autocast():
+            self.paths.reach(PARTS + self.step // RENEW_EVERY, self.teacher)
+        return self.paths.draw(k, r.times.from_noise, r.times.to_data, generator)
+
+    def _distillation(self, k: int, generator: torch.Generator) -> Distillation:
+        """What the k samples with r > t learn from."""
         assert self.teacher is not None
         leap = None
         if float(torch.rand((), generator=generator)) < self.recipe.leaps:

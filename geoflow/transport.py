@@ -119,6 +119,11 @@ class Transport:
         a, b = self._points(t, r, x)
         return self.prediction.p(a, b) * m + self.prediction.q(a, b) * x
 
+    def solve(self, x: Tensor, end: Tensor, t: Tensor, r: Tensor) -> Tensor:
+        """The m with psi_{t->r}(x) = end, (B, ...); t and r must differ."""
+        a, b = self._points(t, r, x)
+        return (end - self.prediction.q(a, b) * x) / self.prediction.p(a, b)
+
     def velocity(self, x: Tensor, m: Tensor, t: Tensor) -> Tensor:
         """dx/dt at (x, t) from the instantaneous prediction m = m(x, t, t), (B, ...)."""
         a, _ = self._points(t, t, x)
