@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 
 from geoflow.checkpoint import save_checkpoint
 from geoflow.files import write_atomically
+from geoflow.interrupts import Interrupt
 from geoflow.networks import build_network
 from geoflow.networks.layers import Condition
 from geoflow.objective import Distillation, cumulative_loss
@@ -46,7 +46,7 @@ class Source(Protocol):
     def decode(self, samples: Tensor) -> Tensor: ...
 
 
-PARTS, RENEW_EVERY = 8, 10  # of the pool of paths, and in how many steps one part is renewed
+PARTS, RENEW_EVERY = 8, 25  # of the pool of paths, and in how many steps one part is renewed
 
 Draw = Callable[["Trainer"], bytes]
 """Draws samples of the averaged network to a PNG."""
@@ -344,7 +344,7 @@ def run_training(trainer: Trainer, run: Path, options: RunOptions, draw: Draw | 
     if options.compile:
         trainer.compile()
     try:
-        with _Interrupt() as interrupt:
+        with Interrupt() as interrupt:
             _loop(trainer, run, options, log, draw, interrupt)
         trainer.save(run)
     finally:
@@ -358,32 +358,13 @@ def run_training(trainer: Trainer, run: Path, options: RunOptions, draw: Draw | 
     )
 
 
-class _Interrupt:
-    """Ctrl-C asks the loop to stop where it may be resumed exactly; a second one stops at once."""
-
-    def __enter__(self) -> _Interrupt:
-        self.asked = False
-        self.before = signal.getsignal(signal.SIGINT)
-        signal.signal(signal.SIGINT, self._ask)
-        return self
-
-    def _ask(self, number: int, frame: Any) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
-        print("stopping at the next saved step; Ctrl-C again stops at once", file=sys.stderr)
-
-    def __exit__(self, *error: object) -> None:
-        signal.signal(signal.SIGINT, self.before)
-
-
 def _loop(
     trainer: Trainer,
     run: Path,
     options: RunOptions,
     log: Log | None,
     draw: Draw | None,
-    interrupt: _Interrupt,
+    interrupt: Interrupt,
 ) -> None:
     begin = time.monotonic()
     before, saved, drawn = trainer.seconds, begin, begin
@@ -397,7 +378,9 @@ def _loop(
         trainer.seconds = before + now - begin
         if log:
             log.write(trainer.step, error, trainer.learning_rate(), trainer.seconds)
-            _status(trainer, error, options.log_every)
+            log.status(
+                trainer.step, trainer.recipe.steps, error, trainer.seconds, options.log_every
+            )
         errors = []
         if draw and trainer.main and now - drawn > 60 * options.sample_minutes:
             write_atomically(run / "samples" / f"step-{trainer.step:07d}.png", draw(trainer))
@@ -411,14 +394,3 @@ def _loop(
         flag = torch.tensor(float(over), device=trainer.device)
         if trainer.reduce(flag, "sum").item() > 0:
             break
-
-
-def _status(trainer: Trainer, error: float, every: int) -> None:
-    """One line on stderr: rewritten on a terminal, now and then in a log file."""
-    line = (
-        f"step {trainer.step:>7}/{trainer.recipe.steps}  error {error:.4f}  "
-        f"{trainer.seconds / 60:6.1f} min"
-    )
-    end = "\r" if sys.stderr.isatty() else "\n"
-    if sys.stderr.isatty() or trainer.step % (20 * every) == 0:
-        print(line, end=end, file=sys.stderr, flush=True)
