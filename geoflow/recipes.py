@@ -163,8 +163,9 @@ def shape_distribution(form: str = "EDM") -> Recipe:
     Command: geoflow distribution fit MESH --out RUN
 
     No adaptive weight: it would move a target of three dimensions off its mean. Errors count in
-    units of the raw output, so that all noise levels do. Data predictions have EDM's
-    preconditioning on either schedule; a normalised surface has standard deviation 1.
+    units of the raw output, so that all noise levels do. r > t learns from paths: with the
+    semigroup law a jump waits for the one after it. Data predictions have EDM's preconditioning on
+    either schedule; a normalised surface has standard deviation 1.
 
     Args:
         form: "EDM", "x1-FM" or "u-FM"; case does not matter.

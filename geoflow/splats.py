@@ -39,12 +39,12 @@ def draw_points(
     if points.ndim != 2 or points.shape[1] not in (3, 6) or len(points) == 0:
         raise ValueError(f"points must have shape (N, 3) or (N, 6), N >= 1; it is {points.shape}")
     low, high = points[:, :3].min(axis=0), points[:, :3].max(axis=0)
-    centre = (low + high) / 2 if centre is None else np.asarray(centre)
+    middle = (low + high) / 2 if centre is None else np.asarray(centre)
     radius = float(np.linalg.norm(high - low)) / 2 or 1.0 if radius is None else radius
     if not radius > 0:
         raise ValueError(f"radius must be positive; it is {radius}")
     across, up, back = _camera(azimuth, elevation)
-    place = (points[:, :3] - centre) / radius
+    place = (points[:, :3] - middle) / radius
     column = np.rint((place @ across + 1) * (size - 1) / 2).astype(np.int64)
     row = np.rint((1 - place @ up) * (size - 1) / 2).astype(np.int64)
     near = place @ back  # larger is nearer

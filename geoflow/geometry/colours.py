@@ -98,7 +98,7 @@ def _look_of(part: Any, faces: NDArray[np.int64], name: str) -> _Look:
 
 def _unit(colours: Any) -> NDArray[np.float32]:
     """(N, 3 or 4) in 0..255 -> (N, 3) in [0, 1]."""
-    return np.clip(np.asarray(colours, np.float32)[:, :3] / 255, 0, 1)
+    return np.clip(np.asarray(colours)[:, :3] / 255, 0, 1).astype(np.float32)
 
 
 def _picture(material: Any, name: str) -> NDArray[np.uint8] | None:
