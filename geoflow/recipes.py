@@ -196,6 +196,8 @@ def shape_distribution(form: str = "EDM") -> Recipe:
         paths=30,
         teachers=3,
         device_draws=True,
+        cost="4.2 minutes a surface on one H100",
+        score="CD 0.0080 / 0.0178 / 0.0219 at 60 / 3 / 1 calls on a chair; floor 0.0071",
     )
 
 
