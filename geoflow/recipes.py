@@ -37,6 +37,7 @@ class Recipe:
     Attributes:
         name, summary: shown by `geoflow recipes`.
         network, network_arguments: see geoflow.networks.
+        data: what it is trained on, see geoflow.data.
         transport, transport_arguments: see geoflow.transport.get_transport.
         steps, batch: optimiser steps and samples in each, over all processes.
         learning_rate, warmup, decay: peak of AdamW's rate, steps of warm-up, share of the run over
@@ -87,6 +88,7 @@ class Recipe:
     paths: int = 0
     teachers: int = 1
     device_draws: bool = False
+    data: str = "grids"
     command: str = ""
     cost: str = ""
     score: str = ""
@@ -140,6 +142,26 @@ def objects_sdf_tiny() -> Recipe:
         learning_rate=6e-4,
         warmup=20,
         decay=0.4,
+        cost="",
+        score="",
+    )
+
+
+def objects_surface() -> Recipe:
+    """The network of `objects-sdf` with a sparse cloud of the surface as a further condition.
+
+    Command: geoflow train objects-surface --data DATA --init CHECKPOINT --instant 0.5 --out RUN
+
+    CHECKPOINT is one of `objects-sdf`: what reads the cloud starts at zero, so the network starts
+    as good without clouds as it was.
+    """
+    plain = objects_sdf()
+    return replace(
+        plain,
+        name="objects-surface",
+        summary="64^3 SDF grids from 64 to 1,024 points, or from a category alone",
+        network_arguments=plain.network_arguments | {"cloud": True, "context_every": 5},
+        data="scans",
         cost="",
         score="",
     )
@@ -204,6 +226,7 @@ def shape_distribution(form: str = "EDM") -> Recipe:
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "objects-sdf": objects_sdf,
     "objects-sdf-tiny": objects_sdf_tiny,
+    "objects-surface": objects_surface,
     DISTRIBUTION: shape_distribution,
 }
 

@@ -39,7 +39,9 @@ class Source(Protocol):
 
     categories: list[str]
 
-    def batch(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor | None]: ...
+    def batch(
+        self, size: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor | Condition | None]: ...
 
     def describe(self) -> dict[str, Any]: ...
 
@@ -146,7 +148,7 @@ class Trainer:
         on_device = torch.Generator(self.device).manual_seed(mixed)
         draws = on_device if r.device_draws else cpu
         size = max(1, r.batch // self.accelerator.num_processes)
-        data, labels = self.source.batch(size, draws)
+        data, given = self.source.batch(size, draws)
         both = self.step >= r.instant * r.steps
         times = r.times if both else replace(r.times, cumulative=0.0)
         tau_t, tau_r, k = times.draw(size, self.transport.start, draws)
@@ -159,9 +161,10 @@ class Trainer:
             pairs = self._pairs(k, data.shape[1:], draws)
             tau_t[:k], tau_r[:k] = pairs.tau_t, pairs.tau_r
         cond = None
-        if labels is not None:
+        if given is not None:
             drop = (torch.rand(size, generator=cpu) < r.label_drop).to(self.device)
-            cond = Condition(labels).without_labels(drop, len(self.source.categories))
+            cond = given if isinstance(given, Condition) else Condition(given)
+            cond = cond.without_labels(drop, len(self.source.categories))
         eps = torch.randn(data.shape, generator=on_device, device=self.device)
         with self.accelerator.autocast():
             loss, error = cumulative_loss(

@@ -8,11 +8,13 @@ from torch import nn
 
 from geoflow.checks import one_of
 from geoflow.networks.grid import GridTransformer
+from geoflow.networks.points import PointTransformer
 from geoflow.networks.pointwise import PointMLP
 
 NETWORKS: dict[str, type[nn.Module]] = {
     "GridTransformer": GridTransformer,
     "PointMLP": PointMLP,
+    "PointTransformer": PointTransformer,
 }
 
 

@@ -7,11 +7,14 @@ training step 2.5 times slower.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from geoflow.networks.layers import Block, Condition, TimeEmbedding
+from geoflow.networks.scan import CloudEncoder
 
 
 def to_patches(grid: Tensor, patch: int) -> Tensor:
@@ -57,6 +60,7 @@ class GridTransformer(nn.Module):
         categories: number of labels; label `categories` means none.
         context_width: width of the condition sequence, or None for a network without one.
         context_every: cross-attention in every such block.
+        cloud: the condition sequence is a cloud, (B, L, 3) in [-1, 1]^3; `context_width` is width.
 
     Raises:
         ValueError: resolution is not a multiple of patch, or the overlap is over half a patch.
@@ -74,6 +78,7 @@ class GridTransformer(nn.Module):
         categories: int = 0,
         context_width: int | None = None,
         context_every: int = 2,
+        cloud: bool = False,
     ) -> None:
         super().__init__()
         if resolution % patch:
@@ -86,6 +91,8 @@ class GridTransformer(nn.Module):
                 f"overlap must be at most half a patch; got overlap={overlap}, patch={patch}"
             )
         self.patch, self.overlap, self.categories = patch, overlap, categories
+        self.cloud = CloudEncoder(width, resolution // patch) if cloud else None
+        context_width = width if cloud else context_width
         tokens, window = (resolution // patch) ** 3, patch + 2 * overlap
         self.embed = nn.Sequential(
             nn.Linear(patch**3, bottleneck, bias=False), nn.Linear(bottleneck, width)
@@ -119,6 +126,9 @@ class GridTransformer(nn.Module):
             modulation = self.modulation(signal).view(x.shape[0], 6, -1)
             scale, shift = self.final_modulation(signal).unsqueeze(1).chunk(2, -1)
         tokens = self.embed(to_patches(x, self.patch)) + self.positions
+        if self.cloud is not None and cond.context is not None:
+            features, at_patches = self.cloud(cond.context, cond.context_mask)
+            cond, tokens = replace(cond, context=features), tokens + at_patches
         for block in self.blocks:
             tokens = block(tokens, modulation, cond)
         out = self.head(self.norm(tokens) * (1 + scale) + shift)
