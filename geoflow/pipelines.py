@@ -125,6 +125,17 @@ class ObjectGenerator:
         one_of("category", category, ["all", *self.categories])
         return category
 
+    @property
+    def reads_clouds(self) -> bool:
+        """Whether the network takes a sparse cloud as a condition."""
+        return getattr(self.net, "cloud", None) is not None
+
+    def _label(self, category: str | None) -> int:
+        """The number of a category; None has the one after the last."""
+        if category is None:
+            return len(self.categories)
+        return self.categories.index(self.category_of(0, category))
+
     def batch_size(self) -> int:
         """Samples per network call.
 
@@ -142,8 +153,9 @@ class ObjectGenerator:
     def sdf(
         self,
         noise: Tensor,
-        categories: Sequence[str],
+        categories: Sequence[str | None],
         *,
+        clouds: Tensor | None = None,
         steps: int = 2,
         guidance: float = 1.0,
         cumulative: bool | None = None,
@@ -153,7 +165,9 @@ class ObjectGenerator:
 
         Args:
             noise: (B, R, R, R) standard normal, see `draw_noise`.
-            categories: B names.
+            categories: B names, or None where the network is not told.
+            clouds: (B, L, 3) points of the surfaces in the cube [-1, 1]^3, for a network that
+                reads them.
             steps: network calls.
             guidance: 1 samples the data; above 1 exaggerates the category, at two calls a step.
             cumulative: True folds the map, False samples with r = t, the ordinary multi-step way;
@@ -163,10 +177,19 @@ class ObjectGenerator:
 
         Returns:
             (B, R, R, R) float32 truncated SDF over [-1, 1]^3, negative inside, on the device.
+
+        Raises:
+            ValueError: clouds for a network that reads none.
         """
-        index = [self.categories.index(self.category_of(0, c)) for c in categories]
+        if clouds is not None and not self.reads_clouds:
+            raise ValueError(
+                "the checkpoint must be one that reads clouds (recipe objects-surface); this one "
+                "does not; use another"
+            )
+        index = [self._label(c) for c in categories]
         labels = torch.tensor(index, device=self.device)
-        null = Condition(torch.full_like(labels, len(self.categories)))
+        given = None if clouds is None else clouds.to(self.device)
+        null = Condition(torch.full_like(labels, len(self.categories)), given)
         known = self.settings
         times = time_grid(self.transport, steps, shift=known.shift)
         if cumulative is None:
@@ -177,7 +200,7 @@ class ObjectGenerator:
                 self.net,
                 noise.to(self.device),
                 times,
-                Condition(labels),
+                Condition(labels, given),
                 cumulative=cumulative,
                 guidance=guidance,
                 null=null,

@@ -1,0 +1,146 @@
+"""From a sparse cloud to a closed surface, in one network call.
+
+    mesh = reconstruct(load_generator("objects"), points, steps=1)
+
+The cloud is centred and scaled by its bounding box into the frame that the network knows, and the
+mesh comes back in the cloud's own frame and unit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from geoflow.checks import at_least, one_of
+from geoflow.geometry import isosurface
+from geoflow.geometry.mesh import SurfaceMesh, describe, remove_fragments
+from geoflow.geometry.neighbors import fps
+from geoflow.pipelines import ObjectGenerator, draw_noise
+
+FEWEST, MOST, READ = 16, 1024, 20_000
+"""Points a cloud needs; points the network reads; points they are chosen from."""
+HALF = 0.9
+"""Half of the longest side in the network's frame."""
+
+
+@dataclass(frozen=True)
+class CloudFrame:
+    """Where a cloud was: (points - centre) * HALF / half lies in the network's cube.
+
+    Attributes:
+        centre: (3,) of the bounding box.
+        half: half of its longest side.
+        up: "y", or "z" for a cloud that stands along z and faces -y (Blender).
+    """
+
+    centre: NDArray[np.float64]
+    half: float
+    up: str = "y"
+
+    def into_cube(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(N, 3) -> (N, 3) in the cube, y up, facing +z."""
+        cube = (points - self.centre) * (HALF / self.half)
+        return cube[:, [0, 2, 1]] * [1, 1, -1] if self.up == "z" else cube
+
+    def back(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The inverse of `into_cube`."""
+        turned = points[:, [0, 2, 1]] * [1, -1, 1] if self.up == "z" else points
+        return turned * (self.half / HALF) + self.centre
+
+
+def check_cloud(points: Any) -> NDArray[np.float64]:
+    """An array -> (N, 3) float64 of different points.
+
+    Raises:
+        ValueError: it is no (N, 3) array of finite numbers, has fewer than 16 different points, or
+            they all lie in one place.
+    """
+    cloud = np.asarray(points)
+    if cloud.ndim != 2 or cloud.shape[1] != 3 or not np.issubdtype(cloud.dtype, np.number):
+        raise ValueError(f"a cloud must be (N, 3) numbers; given {cloud.shape} {cloud.dtype}")
+    cloud = cloud.astype(np.float64)
+    wrong = int((~np.isfinite(cloud)).any(1).sum())
+    if wrong:
+        raise ValueError(
+            f"a cloud must be finite; {wrong} of {len(cloud)} points are not; remove them"
+        )
+    cloud = np.unique(cloud, axis=0)
+    if len(cloud) < FEWEST:
+        raise ValueError(
+            f"a cloud needs at least {FEWEST} different points; given {len(cloud)}; scan more"
+        )
+    return cloud
+
+
+def fit_frame(points: NDArray[np.float64], up: str = "y") -> CloudFrame:
+    """The frame of a checked cloud.
+
+    Raises:
+        ValueError: unknown axis, or numbers so large that the box has no size.
+    """
+    one_of("up", up, ("y", "z"))
+    low, high = points.min(0), points.max(0)
+    half = float((high - low).max() / 2)
+    if not (np.isfinite(half) and half > 1e-9 * np.abs(points).max()):
+        raise ValueError(
+            f"a cloud must span a box; its longest side is {2 * half:g} at coordinates up to "
+            f"{np.abs(points).max():g}; move it to the origin or scale it"
+        )
+    return CloudFrame((low + high) / 2, half, up)
+
+
+def choose_points(points: NDArray[np.float64], most: int = MOST) -> torch.Tensor:
+    """(N, 3) -> (at most `most`, 3) float32, spread evenly: each is farthest from those before."""
+    cloud = torch.from_numpy(points.astype(np.float32))
+    if len(cloud) > READ:
+        generator = torch.Generator().manual_seed(0)
+        cloud = cloud[torch.randperm(len(cloud), generator=generator)[:READ]]
+    if len(cloud) <= most:
+        return cloud
+    return cloud[fps(cloud[None], most)[0]]
+
+
+def reconstruct(
+    generator: ObjectGenerator,
+    points: Any,
+    *,
+    steps: int = 1,
+    category: str | None = None,
+    seed: int = 0,
+    resolution: int = 128,
+    up: str = "y",
+    cumulative: bool | None = None,
+) -> SurfaceMesh:
+    """A closed surface through (or near) the points.
+
+    Args:
+        generator: with a network that reads clouds.
+        points: (N, 3) in any unit, at least 16 different ones.
+        steps: network calls.
+        category: what the cloud is of, if known.
+        seed: of the noise; where the cloud says nothing, another seed gives another guess.
+        resolution: 64, 128 or 256 cells a side.
+        up: axis that points up in the cloud, "y" (facing +z) or "z" (facing -y).
+        cumulative: see `ObjectGenerator.sdf`.
+
+    Returns:
+        the mesh in the cloud's frame and unit.
+
+    Raises:
+        ValueError: a cloud that cannot be used, an argument out of range, or no surface came out.
+    """
+    at_least("steps", steps, 1)
+    at_least("seed", seed, 0)
+    one_of("resolution", resolution, (64, 128, 256))
+    cloud = check_cloud(points)
+    frame = fit_frame(cloud, up)
+    given = choose_points(frame.into_cube(cloud))[None]
+    noise = draw_noise(seed, 0, generator.grid_shape())[None]
+    grid = generator.sdf(noise, [category], clouds=given, steps=steps, cumulative=cumulative)[0]
+    fine = isosurface.upsample_tricubic(grid.float().cpu().numpy(), resolution)
+    vertices, faces, removed = remove_fragments(*isosurface.extract_surface(fine))
+    return describe(frame.back(vertices), faces, removed)
