@@ -36,9 +36,10 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
 
 from geoflow.data.shards import ShapeDataset, split_of
+from geoflow.geometry.distances import Matrix, chamfer_matrix
 from geoflow.geometry.isosurface import extract_surface
 from geoflow.geometry.mesh import is_watertight, remove_fragments
-from geoflow.geometry.metrics import Matrix, chamfer_matrix, nearest, one_nna
+from geoflow.geometry.metrics import nearest, one_nna
 from geoflow.geometry.pointcloud import sample_surface
 from geoflow.pipelines import ObjectGenerator, draw_noise, load_generator
 from geoflow.preview import draw_grids, sheet

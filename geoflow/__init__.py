@@ -8,20 +8,52 @@ Read `geoflow/transport.py` first to learn the method.
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from geoflow.files import write_atomically as write_atomically
+    from geoflow.geometry.export import write_mesh as write_mesh
+    from geoflow.geometry.mesh import SurfaceMesh as SurfaceMesh
+    from geoflow.geometry.mesh import describe as describe
+    from geoflow.geometry.mesh import simplify as simplify
+    from geoflow.geometry.userfiles import read_user_mesh as read_user_mesh
+    from geoflow.noises import Noise as Noise
     from geoflow.pipelines import ObjectGenerator as ObjectGenerator
     from geoflow.pipelines import load_generator as load_generator
+    from geoflow.preview import trace_grid as trace_grid
 
 __version__ = "0.1.0"
-__all__ = ["ObjectGenerator", "__version__", "load_generator"]
+__all__ = [
+    "Noise",
+    "ObjectGenerator",
+    "SurfaceMesh",
+    "__version__",
+    "describe",
+    "load_generator",
+    "read_user_mesh",
+    "simplify",
+    "trace_grid",
+    "write_atomically",
+    "write_mesh",
+]
+
+_WHERE = {
+    "Noise": "noises",
+    "ObjectGenerator": "pipelines",
+    "SurfaceMesh": "geometry.mesh",
+    "describe": "geometry.mesh",
+    "load_generator": "pipelines",
+    "read_user_mesh": "geometry.userfiles",
+    "simplify": "geometry.mesh",
+    "trace_grid": "preview",
+    "write_atomically": "files",
+    "write_mesh": "geometry.export",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Imports torch only when something that needs it is asked for."""
-    if name in ("ObjectGenerator", "load_generator"):
-        from geoflow import pipelines
-
-        return getattr(pipelines, name)
+    """Imports torch and the rest only when something that needs it is asked for."""
+    if name in _WHERE:
+        return getattr(importlib.import_module(f"geoflow.{_WHERE[name]}"), name)
     raise AttributeError(f"module 'geoflow' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The command line: `geoflow generate | render | train | recipes | info`."""
+"""The command line: `geoflow generate | render | evaluate | train | recipes | info`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 from geoflow.checks import at_least
 from geoflow.files import check_target
+from geoflow.progress import progress_bar
 
 ClickError: Any = typer.BadParameter.__mro__[2]  # ClickException; some typer bring their own click
 
@@ -59,6 +60,14 @@ class Device(StrEnum):
 
 class Resolution(StrEnum):
     r64, r128, r256 = "64", "128", "256"
+
+
+class Metric(StrEnum):
+    cd, emd = "cd", "emd"
+
+
+class Normalise(StrEnum):
+    set, shape, none = "set", "shape", "none"
 
 
 class UsageError(ValueError):
@@ -151,7 +160,7 @@ def generate(
     if resume and not batch.resumed:
         _note(f"{out} holds no manifest to resume; starting afresh")
     try:
-        with _progress("generating", n, batch.kept) as advance:
+        with progress_bar("generating", n, batch.kept) as advance:
             for entry in batch.run():
                 advance(entry["file"])
     except KeyboardInterrupt:
@@ -159,37 +168,6 @@ def generate(
         print(f"interrupted: {have} of {n} shapes; finish with --resume", file=sys.stderr)
         raise
     print(summary(batch, time.monotonic() - begin))
-
-
-class _progress:  # noqa: N801 - used like a function
-    """A rich progress bar on stderr; `with _progress(...) as advance: advance(label)`."""
-
-    def __init__(self, title: str, total: int, completed: int = 0) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[label]}"),
-            console=Console(stderr=True),
-        )
-        self.task = self.bar.add_task(title, total=total, completed=completed, label="")
-
-    def __enter__(self) -> Callable[[str], None]:
-        self.bar.start()
-        return lambda label="": self.bar.update(self.task, advance=1, label=label)
-
-    def __exit__(self, *error: object) -> None:
-        self.bar.stop()
 
 
 @app.command()
@@ -215,7 +193,7 @@ def render(
     check_target(out, overwrite=overwrite)
     from geoflow.render import render_sheet
 
-    with _progress("drawing", len(paths)) as advance:
+    with progress_bar("drawing", len(paths)) as advance:
         render_sheet(
             paths,
             out,
@@ -224,6 +202,55 @@ def render(
             progress=lambda done, total: advance(""),
         )
     print(f"{len(paths)} meshes in {out}")
+
+
+@app.command()
+@_one_line
+def evaluate(
+    generated: Annotated[Path, typer.Argument(help="Folder of meshes or clouds to judge.")],
+    reference: Annotated[Path, typer.Argument(help="Folder of those to compare them with.")],
+    json: Annotated[
+        str | None, typer.Option(help="JSON to write; - for stdout, instead of the table.")
+    ] = None,
+    metric: Annotated[Metric, typer.Option(help="Chamfer or earth mover's.")] = Metric.cd,
+    points: Annotated[int, typer.Option(help="Points a shape.")] = 2048,
+    normalise: Annotated[
+        Normalise, typer.Option(help="By the reference set, every shape alone, or not.")
+    ] = Normalise.set,
+    paired: Annotated[
+        bool, typer.Option("--paired", help="Match shapes by name, not the nearest.")
+    ] = False,
+    threshold: Annotated[
+        float, typer.Option(help="Of the F-score; 1 is the shape's longest side.")
+    ] = 0.02,
+    seed: Annotated[int, typer.Option(help="Of the points drawn.")] = 0,
+    device: Annotated[Device, typer.Option(help="Where distances are computed.")] = Device.auto,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the JSON.")] = False,
+) -> None:
+    """Score a folder of shapes against another: 1-NNA, MMD, COV, JSD, F-score and more."""
+    _at_least(16, points=points)
+    _at_least(0, seed=seed)
+    if not 0 < threshold <= 1:
+        raise UsageError(f"--threshold must be above 0 and at most 1; got {threshold}")
+    for name, folder in (("GENERATED", generated), ("REFERENCE", reference)):
+        if not folder.is_dir():
+            raise UsageError(f"{name} must be a folder of shapes; {folder} is not one")
+    if json not in (None, "-"):
+        check_target(Path(json), overwrite=overwrite)
+    from geoflow import evaluate as scoring
+    from geoflow.pipelines import pick_device
+    from geoflow.shape_sets import plan
+
+    picked = str(_usage(pick_device, device.value))
+    settings = scoring.Settings(
+        metric.value, points, seed, picked, normalise.value, threshold, paired
+    )
+    chosen = plan(generated, reference, paired=paired, seed=seed)
+    for note in chosen.notes:
+        _note(note)
+    with progress_bar("evaluating", 2 * chosen.shapes) as advance:
+        scores = scoring.evaluate(chosen, settings, advance)
+    print(scoring.output(scores, chosen, settings, (generated, reference), json))
 
 
 @app.command()
@@ -257,8 +284,8 @@ def train(
     from geoflow.recipes import get_recipe
 
     chosen = _usage(get_recipe, recipe)
-    changes: dict[str, Any] = {"steps": steps, "batch": batch}
-    changes["instant"] = 0.0 if init is not None and instant is None else instant
+    instant = 0.0 if init is not None and instant is None else instant
+    changes: dict[str, Any] = {"steps": steps, "batch": batch, "instant": instant}
     changes = {k: v for k, v in changes.items() if v is not None}
     chosen = dataclasses.replace(chosen, **changes)
     if (out / "state.safetensors").exists() and not resume:
@@ -324,7 +351,7 @@ def info() -> None:
     for name, use in (
         ("open3d", "faster surfaces, decimation"),
         ("pyvista", "geoflow render"),
-        ("pytorch3d", "faster metrics"),
+        ("pytorch3d", "Chamfer distances on a GPU"),
         ("torch_cluster", "faster neighbours"),
         ("igl", "data preparation"),
         ("gradio", "the app"),

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -163,12 +163,12 @@ def cumulative_loss(
             if distillation is not None and distillation.leap is not None:
                 step = distillation.leap * span
             later = transport.schedule.unclock(torch.minimum(tau_t[:k] + step, tau_r[:k]))
-            head = x[:k], t[:k], r[:k], later, None if cond is None else cond[:k]
+            head = _Head(x[:k], t[:k], r[:k], later, None if cond is None else cond[:k])
             if distillation is None:
                 m_head = m.detach()[:k]
-                goal[:k] = _residual_target(transport, net, m_head, goal[:k], *head, derivative)
+                goal[:k] = _residual_target(transport, net, m_head, goal[:k], head, derivative)
             else:
-                goal[:k] = _semigroup_target(transport, distillation, *head)
+                goal[:k] = _semigroup_target(transport, distillation, head)
     error = m - goal
     if cumulative_norm is None:
         error = error_norm(error)
@@ -178,36 +178,30 @@ def cumulative_loss(
     return (weight * error).mean(), error.detach()
 
 
+class _Head(NamedTuple):
+    """The samples with r > t: states at t, times, the time in between, and their condition."""
+
+    x: Tensor
+    t: Tensor
+    r: Tensor
+    later: Tensor
+    cond: Any
+
+
 def _residual_target(
-    transport: Transport,
-    net: Net,
-    m: Tensor,
-    instant: Tensor,
-    x: Tensor,
-    t: Tensor,
-    r: Tensor,
-    later: Tensor,
-    cond: Any,
-    derivative: str,
+    transport: Transport, net: Net, m: Tensor, instant: Tensor, head: _Head, derivative: str
 ) -> Tensor:
     """m - R / f, (k, ...); `instant` is m_t|data."""
-    slope = _slope(transport, net, m, x, t, r, later, cond, derivative)
-    q, gap = transport.residual_scales(t, r, x)
+    slope = _slope(transport, net, m, head, derivative)
+    q, gap = transport.residual_scales(head.t, head.r, head.x)
     residual = q * (m - instant) - gap * slope
-    reach = (later - t).abs().view_as(gap).clamp(min=1e-12)
+    reach = (head.later - head.t).abs().view_as(gap).clamp(min=1e-12)
     return m - residual / torch.maximum(q, gap.abs() / reach).clamp(min=1)
 
 
-def _semigroup_target(
-    transport: Transport,
-    distillation: Distillation,
-    x: Tensor,
-    t: Tensor,
-    r: Tensor,
-    later: Tensor,
-    cond: Any,
-) -> Tensor:
+def _semigroup_target(transport: Transport, distillation: Distillation, head: _Head) -> Tensor:
     """The m of two maps after one another, t to s = later and on to r, (k, ...)."""
+    x, t, r, later, cond = head
     average = distillation.average
     if distillation.leap is None:
         m = transport.predict(distillation.teacher, x, t, t, cond)
@@ -218,18 +212,9 @@ def _semigroup_target(
 
 
 @torch.no_grad()
-def _slope(
-    transport: Transport,
-    net: Net,
-    m: Tensor,
-    x: Tensor,
-    t: Tensor,
-    r: Tensor,
-    later: Tensor,
-    cond: Any,
-    derivative: str,
-) -> Tensor:
+def _slope(transport: Transport, net: Net, m: Tensor, head: _Head, derivative: str) -> Tensor:
     """D_t m(x, t, r) along the network's own instantaneous velocity, (k, ...)."""
+    x, t, r, later, cond = head
     v = transport.velocity(x, transport.predict(net, x, t, t, cond), t)
     if derivative == "difference":
         h = (later - t).view((-1,) + (1,) * (x.dim() - 1))

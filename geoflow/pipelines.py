@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,6 +147,7 @@ class ObjectGenerator:
         steps: int = 2,
         guidance: float = 1.0,
         cumulative: bool | None = None,
+        on_step: Callable[[int, Tensor], None] | None = None,
     ) -> Tensor:
         """Carries noise to signed distances.
 
@@ -158,6 +159,7 @@ class ObjectGenerator:
             cumulative: True folds the map, False samples with r = t, the ordinary multi-step way;
                 None does as the checkpoint's config says ("sampling": the map up to
                 "cumulative_calls" calls, all where it says nothing; "shift" of the time grid).
+            on_step: called with (calls made, state) after each step; may raise to stop.
 
         Returns:
             (B, R, R, R) float32 truncated SDF over [-1, 1]^3, negative inside, on the device.
@@ -179,8 +181,23 @@ class ObjectGenerator:
                 cumulative=cumulative,
                 guidance=guidance,
                 null=null,
+                on_step=on_step,
             )
         return grids * (known.truncation * known.std) + known.truncation * known.mean
+
+    def mesh(self, grid: Tensor, category: str, resolution: int = 128) -> SurfaceMesh:
+        """One grid of `sdf` to a mesh in metres.
+
+        Args:
+            grid: (R, R, R) signed distances over [-1, 1]^3.
+            category: gives the longest side.
+            resolution: cells a side of the grid that is meshed: 64, 128 or 256.
+
+        Raises:
+            ValueError: an unknown category, or a grid without a surface.
+        """
+        name = self.category_of(0, category)
+        return surface_mesh(grid.float().cpu().numpy(), resolution, self.metres[name])
 
     def grid_shape(self) -> tuple[int, int, int]:
         """(R, R, R), the shape of one noise."""

@@ -20,6 +20,8 @@ from geoflow.sampling import sample, time_grid
 if TYPE_CHECKING:
     from geoflow.training import Trainer
 
+BLOCK = 4  # pixels a side of a block that is traced first
+
 
 def _camera(azimuth: float, elevation: float, device: torch.device) -> tuple[Tensor, ...]:
     """Unit vectors right, up and forward of a camera that looks at the origin."""
@@ -81,6 +83,89 @@ def draw_grids(
     clay = torch.tensor([0.62, 0.70, 0.78], device=device)
     colour = torch.where(hit[..., None], lit[..., None] * clay, torch.ones(3, device=device))
     return (colour * 255).round().byte().cpu().numpy()
+
+
+@torch.no_grad()
+def _rays(places: Tensor, right: Tensor, up: Tensor) -> Tensor:
+    """(n,) places along an edge of the picture -> (n^2, 3) origins, row by row from the top."""
+    return (places[None, :, None] * right - places[:, None, None] * up).reshape(-1, 3)
+
+
+def _march(
+    grids: Tensor, origin: Tensor, forward: Tensor, begin: Tensor | None, thick: float
+) -> tuple[Tensor, Tensor]:
+    """Follows rays to within `thick` of the surface: their depths, and whether they got there.
+
+    Args:
+        grids: (1, 1, R, R, R) signed distances.
+        origin: (N, 3); all rays go `forward`.
+        begin: (N,) least depths, inf for rays not to follow; None: where they enter the cube.
+        thick: radius of a ray.
+    """
+    cell = 2 / grids.shape[-1]
+    # Where the ray enters and leaves the cube; a ray parallel to a face divides by almost nothing.
+    along = torch.where(forward.abs() < 1e-6, torch.full_like(forward, 1e-6), forward)
+    wide = 1 + thick
+    first, second = (-wide - origin) / along, (wide - origin) / along
+    depth = torch.minimum(first, second).amax(-1)
+    leave = torch.maximum(first, second).amin(-1)
+    depth = depth if begin is None else torch.maximum(depth, begin)
+    hit = torch.zeros_like(depth, dtype=torch.bool)
+    active = (leave > depth).nonzero().squeeze(1)
+    for _ in range(160):
+        if not len(active):
+            break
+        at = origin[active] + depth[active, None] * forward
+        value = _lookup(grids, at.view(1, 1, -1, 3)).flatten() - thick
+        inside = value < 0.1 * cell
+        hit[active[inside]] = True
+        depth[active] += torch.where(inside, value, (0.85 * value).clamp(min=0.35 * cell))
+        active = active[~inside]
+        active = active[depth[active] < leave[active]]
+    return depth, hit
+
+
+def trace_grid(
+    grid: Tensor, size: int = 160, *, azimuth: float = 35.0, elevation: float = 25.0
+) -> np.ndarray:
+    """One SDF grid's picture by sphere tracing: several times faster than `draw_grids`.
+
+    For live previews: a ray advances by most of the distance it reads, and only rays that are
+    still under way are followed.
+
+    Args:
+        grid: (R, R, R) over [-1, 1]^3, axes x, y (up), z (front), negative inside.
+        size: pixels a side.
+        azimuth, elevation: of the camera, degrees; 0, 0 looks at the front.
+
+    Returns:
+        (size, size, 3) uint8; the background is white.
+    """
+    grids, device, cell = grid.float()[None, None], grid.device, 2 / grid.shape[0]
+    right, up, forward = _camera(azimuth, elevation, device)
+    side, pixel = -(-size // BLOCK), 2.7 / (size - 1)
+    place = torch.arange(side * BLOCK, device=device) * pixel - 1.35
+    middle = place.view(side, BLOCK).mean(1)
+    # One ray a block first, as thick as the block: where it stops, those of the block begin.
+    thick = 0.5 * (BLOCK - 1) * 2**0.5 * pixel
+    depth, hit = _march(grids, _rays(middle, right, up), forward, None, thick)
+    begin = torch.where(hit, depth - 0.35 * cell, torch.inf).view(side, side)
+    begin = begin.repeat_interleave(BLOCK, 0).repeat_interleave(BLOCK, 1)[:size, :size]
+    origin = _rays(place[:size], right, up)
+    depth, hit = _march(grids, origin, forward, begin.flatten(), 0.0)
+    points = (origin + depth[:, None] * forward)[hit]
+    normal = torch.zeros_like(points)
+    for axis in range(3):
+        shift = torch.zeros(3, device=device)
+        shift[axis] = cell
+        both = torch.stack((points + shift, points - shift)).view(1, 2, -1, 3)
+        ahead, behind = _lookup(grids, both)[0, 0]
+        normal[:, axis] = ahead - behind
+    light = F.normalize(-forward + 0.5 * up - 0.4 * right, dim=0)
+    lit = (F.normalize(normal, dim=1) @ light).clamp(0, 1) * 0.75 + 0.2
+    colour = torch.ones(size * size, 3, device=device)
+    colour[hit] = lit[:, None] * torch.tensor([0.62, 0.70, 0.78], device=device)
+    return (colour * 255).round().byte().view(size, size, 3).cpu().numpy()
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from geoflow.networks import NETWORKS, build_network
 from geoflow.transport import Transport, get_transport
@@ -113,7 +114,7 @@ def network_with(config: dict[str, Any], weights: dict[str, Tensor]) -> nn.Modul
             _must(abs(value) <= MOST, path, f"within +-{MOST}", value)
     try:
         # Without memory: a wrong size is found before memory is taken for it.
-        with torch.device("meta"), warnings.catch_warnings(action="ignore"):
+        with torch.device("meta"), _Unfilled(), warnings.catch_warnings(action="ignore"):
             plan = build_network(name, **arguments)
     except (TypeError, ArithmeticError, RuntimeError, AttributeError) as error:
         reason = str(error).splitlines()[0]
@@ -126,6 +127,18 @@ def network_with(config: dict[str, Any], weights: dict[str, Tensor]) -> nn.Modul
     net = build_network(name, **arguments)
     net.load_state_dict(weights)
     return net
+
+
+class _Unfilled(TorchFunctionMode):
+    """Noise is not drawn where there is no memory: torch would load its compiler for that."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in (Tensor.normal_, nn.init.normal_):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 _REMEDY = "copy the checkpoint again"

@@ -112,17 +112,18 @@ class Trainer:
     def compile(self) -> None:
         """Compiles the networks; worth its minute on a GPU."""
         self.compiled = True
-        self.call = torch.compile(self.net, dynamic=False)
-        self.average = torch.compile(self.ema, dynamic=False)
+        self.call, self.average = self._callable(self.net), self._callable(self.ema)
         if self.frozen is not None:
-            self.teacher = torch.compile(self.frozen, dynamic=False)
+            self.teacher = self._callable(self.frozen)
+
+    def _callable(self, net: nn.Module) -> Any:
+        return torch.compile(net, dynamic=False) if self.compiled else net
 
     def teach(self, weights: dict[str, Tensor]) -> None:
         """Makes the frozen network that r > t learns from, see geoflow.objective."""
         net = build_network(self.network_config["name"], **self.network_config["arguments"])
         net.to(self.device).eval().requires_grad_(False).load_state_dict(weights)
-        self.frozen = net
-        self.teacher = torch.compile(net, dynamic=False) if self.compiled else net
+        self.frozen, self.teacher = net, self._callable(net)
 
     def learning_rate(self) -> float:
         """Warm-up, constant, linear fall to zero."""

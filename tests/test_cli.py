@@ -519,7 +519,7 @@ def test_help_is_quick_and_loads_no_torch():
         done = subprocess.run(command, timeout=60, **subprocess_arguments())
         seconds.append(time.perf_counter() - begin)
         assert done.returncode == 0
-    for word in ("generate", "render", "train", "recipes", "info"):
+    for word in ("generate", "render", "evaluate", "train", "recipes", "info"):
         assert word in done.stdout
     assert min(seconds) < 1.0, seconds  # 0.5 s on an idle machine
     loaded = python(
@@ -533,6 +533,11 @@ def test_import_geoflow_is_light():
     loaded = set(python("import sys, geoflow; print(' '.join(sys.modules))").split())
     assert "geoflow" in loaded
     assert not {"torch", "gradio", "pyvista", "vtkmodules", "open3d", "trimesh"} & loaded
+
+
+def test_the_generator_loads_without_the_compiler():
+    code = "import sys, geoflow; geoflow.load_generator('objects', 'cpu'); print(*sys.modules)"
+    assert "torch._dynamo" not in python(code).split()
 
 
 # -- the other commands ----------------------------------------------------------------------

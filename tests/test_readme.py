@@ -1,5 +1,6 @@
 """README.md: its commands exist, its code runs, its tables list every option."""
 
+import itertools
 import re
 import shlex
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import trimesh
 import typer
 from typer.testing import CliRunner
 
@@ -66,7 +68,13 @@ def test_the_two_commands_are_there_verbatim():
 
 
 def test_there_are_calls_to_check():
-    assert {call[0] for call in geoflow_calls()} >= {"generate", "render", "train", "info"}
+    assert {call[0] for call in geoflow_calls()} >= {
+        "generate",
+        "render",
+        "evaluate",
+        "train",
+        "info",
+    }
 
 
 @pytest.mark.parametrize("call", geoflow_calls(), ids=" ".join)
@@ -92,6 +100,10 @@ def test_cheap_commands_run(call, tmp_path, monkeypatch):
             pytest.skip(f"cannot draw here: {_rendering_error()}")
         made = CliRunner().invoke(app, ["generate", "--n", "2", "--out", call[1]])
         assert made.exit_code == 0, made.stderr
+    if call[0] == "evaluate":
+        for folder, shape in itertools.product(call[1:3], range(2)):
+            Path(folder).mkdir(exist_ok=True)
+            trimesh.creation.box().export(f"{folder}/chair_{shape}.obj")
     result = CliRunner().invoke(app, call)
     assert result.exit_code == 0, (result.stderr, result.exception)
 
@@ -110,7 +122,7 @@ def test_the_example_is_ten_lines():
     assert len([line for line in example if line.strip()]) <= 10
 
 
-@pytest.mark.parametrize("command", ["generate", "render", "train"])
+@pytest.mark.parametrize("command", ["generate", "render", "evaluate", "train"])
 def test_every_option_is_in_its_table(command):
     begin = README.index(f"Options of `geoflow {command}`")
     table = README[begin : README.index("\n\n", README.index("|", begin))]

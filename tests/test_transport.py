@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from geoflow.objective import _slope, cumulative_loss
+from geoflow.objective import _Head, _slope, cumulative_loss
 from geoflow.sampling import sample, time_grid
 from geoflow.transport import ALIASES, TRANSPORTS, Transport, get_transport
 
@@ -148,7 +148,7 @@ def test_difference_agrees_with_jvp(name):
 
     def slope(derivative, step):
         later = transport.schedule.unclock(torch.minimum(tau[0] + step, tau[1]))
-        return _slope(transport, net, m, x, t, r, later, None, derivative)
+        return _slope(transport, net, m, _Head(x, t, r, later, None), derivative)
 
     exact = slope("jvp", 0.0)
     assert (slope("difference", 1e-5) - exact).norm() / exact.norm() < 1e-3

@@ -6,7 +6,8 @@
 | `isosurface` | finer grids (tricubic) and the closed surface of a grid |
 | `export` | meshes to .obj .glb .stl .ply .3mf, and users' files back, both checked |
 | `pointcloud` | points sampled on a surface, normalised clouds |
-| `metrics` | Chamfer distance, 1-NNA, coverage, MMD between sets of shapes |
+| `distances` | Chamfer and earth mover's distances between shapes |
+| `metrics` | 1-NNA, coverage, MMD, JSD of sets of shapes; F-score, normal consistency of two |
 | `sdf` | a mesh to its SDF grid |
 | `neighbors` | farthest points and nearest neighbours |
 

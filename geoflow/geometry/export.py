@@ -41,6 +41,10 @@ MAX_BYTES = 256 << 20  # users' files, unpacked
 MAX_COORDINATE = 1e9
 
 
+class NoFacesError(ValueError):
+    """A file that was read as a mesh is a point cloud."""
+
+
 def write_mesh(
     path: PathLike,
     vertices: FloatArray,
@@ -48,6 +52,7 @@ def write_mesh(
     normals: FloatArray | None = None,
     *,
     overwrite: bool = False,
+    colour: tuple[float, float, float, float] = CLAY,
 ) -> pathlib.Path:
     """Writes a mesh as .obj, .glb, .stl, .ply or .3mf, whichever the suffix says.
 
@@ -57,6 +62,7 @@ def write_mesh(
         faces: (F, 3) indices, counter-clockwise seen from outside.
         normals: (V, 3) unit vectors; None computes smooth ones.
         overwrite: Replace an existing file.
+        colour: Of the material of a .glb, linear RGBA; the other formats have none.
 
     Returns:
         The path written.
@@ -89,7 +95,7 @@ def write_mesh(
     elif suffix == ".3mf":
         data = filetext.three_mf(vertices, faces)
     else:
-        data = _encode_with_trimesh(suffix, vertices, faces, normals)
+        data = _encode_with_trimesh(suffix, vertices, faces, normals, colour)
     write_atomically(path, data, sync=False)
     return path
 
@@ -135,7 +141,11 @@ def _to_y_up_metres(vertices: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _encode_with_trimesh(
-    suffix: str, vertices: FloatArray, faces: IntArray, normals: FloatArray
+    suffix: str,
+    vertices: FloatArray,
+    faces: IntArray,
+    normals: FloatArray,
+    colour: tuple[float, float, float, float],
 ) -> bytes:
     """.glb, .ply or .stl bytes."""
     import trimesh
@@ -144,7 +154,7 @@ def _encode_with_trimesh(
 
     material = PBRMaterial(
         name="clay",
-        baseColorFactor=np.round(255 * np.array(CLAY)).astype(np.uint8),
+        baseColorFactor=np.round(255 * np.array(colour)).astype(np.uint8),
         metallicFactor=0.0,
         roughnessFactor=0.8,
         doubleSided=False,
@@ -174,7 +184,8 @@ def read_mesh(path: PathLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     (materials, textures, buffers) are not followed.
 
     Raises:
-        ValueError: The file is missing, too large, of an unknown suffix, damaged, or has no faces.
+        ValueError: The file is missing, too large, of an unknown suffix or damaged.
+        NoFacesError: It has no faces.
     """
     return read_surface(path)[:2]
 
@@ -204,7 +215,7 @@ def read_surface(
         faces.append(part_faces.astype(np.int64) + offset)
         offset += len(part_vertices)
     if not faces:
-        raise ValueError(f"{name}: must hold faces; it has none; point clouds go to read_points")
+        raise NoFacesError(f"{name}: must hold faces; it has none; point clouds go to read_points")
     whole, all_faces = np.concatenate(vertices), np.concatenate(faces)
     if pathlib.Path(path).suffix.lower() in Z_UP:
         whole = _to_y_up_metres(whole)

@@ -64,15 +64,30 @@ def surface_mesh(
     vertices, faces, removed = remove_fragments(vertices, faces, min_area_fraction)
     if target_faces is not None:
         vertices, faces = decimate(vertices, faces, target_faces)
-    vertices = to_world(vertices, scale)
+    return describe(to_world(vertices, scale), faces, removed)
+
+
+def describe(vertices: Vertices, faces: Faces, fragments_removed: int = 0) -> SurfaceMesh:
+    """(V, 3) metres, (F, 3) -> the same arrays with normals, watertightness and volume."""
     return SurfaceMesh(
         vertices=vertices,
         faces=faces,
         normals=vertex_normals(vertices, faces),
-        fragments_removed=removed,
+        fragments_removed=fragments_removed,
         watertight=is_watertight(faces),
         volume=signed_volume(vertices, faces),
     )
+
+
+def simplify(mesh: SurfaceMesh, target_faces: int) -> SurfaceMesh:
+    """A watertight mesh of at most `target_faces` faces; a mesh small enough stays as it is.
+
+    Raises:
+        ValueError: As `decimate`.
+    """
+    if len(mesh.faces) <= target_faces:
+        return mesh
+    return describe(*decimate(mesh.vertices, mesh.faces, target_faces), mesh.fragments_removed)
 
 
 def is_watertight(faces: NDArray[np.integer[Any]]) -> bool:
@@ -91,6 +106,19 @@ def is_watertight(faces: NDArray[np.integer[Any]]) -> bool:
     if len(halves) % 2 or (halves[1:] == halves[:-1]).any():
         return False
     return bool((halves[::2] >> 1 == halves[1::2] >> 1).all())
+
+
+def is_closed(vertices: NDArray[np.floating[Any]], faces: NDArray[np.integer[Any]]) -> bool:
+    """(V, 3), (F, 3) -> `is_watertight` once equal vertices are one and faces without area gone.
+
+    Files that keep a vertex for every face (.stl) or seam (.glb) need this.
+    """
+    if is_watertight(faces):
+        return True
+    _, index = np.unique(np.asarray(vertices) + 0.0, axis=0, return_inverse=True)  # + 0.0: no -0.0
+    faces = index.ravel()[faces]
+    repeated = (faces == np.roll(faces, 1, axis=1)).any(axis=1)
+    return is_watertight(faces[~repeated])
 
 
 def signed_volume(vertices: NDArray[np.floating[Any]], faces: NDArray[np.integer[Any]]) -> float:
@@ -277,7 +305,7 @@ def decimate(vertices: Vertices, faces: Faces, target_faces: int) -> tuple[Verti
     raise ValueError(
         f"target_faces={target_faces} is not reachable from {len(faces)} faces with open3d or "
         "manifold3d without breaking the surface or 10 % of its volume; ask for more faces, or "
-        "install geoflow's mesh extra if neither is installed"
+        "pip install manifold3d if neither is installed"
     )
 
 

@@ -1,158 +1,28 @@
 """How close two sets of shapes are: the PVD protocol, on point clouds.
 
 Whole sets are compared (never mini-batches), 2,048 points a shape. A set's distances to another are
-an (N, M) matrix, computed once by `chamfer_matrix`; the scores read such matrices.
+an (N, M) matrix, computed once by `geoflow.geometry.distances`; the scores read such matrices.
 
-    aa, ab, bb = chamfer_matrix(a), chamfer_matrix(a, b), chamfer_matrix(b)
+    aa, ab, bb = chamfer_matrices(a, b)  # a generated, b held out
     one_nna(aa, ab, bb)      # 0.5: the sets cannot be told apart; 1.0: perfectly told apart
-    coverage_mmd(ab)         # a generated, b held out
+    coverage_mmd(ab)
 
+`jsd` compares the occupancies of the sets; `f_score` and `normal_consistency` compare two shapes.
 A new distance is another function that returns such a matrix; a new score one that reads it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-Clouds = NDArray[Any] | torch.Tensor
+from geoflow.checks import at_least, one_of
+from geoflow.geometry import pointcloud
+
+Array = NDArray[np.floating[Any]]
 Matrix = NDArray[np.float64]
-Progress = Callable[[int, int], None]
-
-
-def chamfer(a: Clouds, b: Clouds) -> float:
-    """(P, 3), (Q, 3) -> mean squared nearest distance from a to b plus that from b to a.
-
-    The unit is the points' squared.
-
-    Raises:
-        ValueError: A cloud is empty, not (P, 3) or not finite.
-    """
-    return float(chamfer_matrix(_tensor(a)[None], _tensor(b)[None], device="cpu")[0, 0])
-
-
-def chamfer_matrix(
-    a: Clouds,
-    b: Clouds | None = None,
-    *,
-    device: str | torch.device | None = None,
-    chunk: int | None = None,
-    progress: Progress | None = None,
-) -> Matrix:
-    """(N, P, 3), (M, Q, 3) -> (N, M) Chamfer distances, as `chamfer` between every two clouds.
-
-    On a GPU by differences in float32, never by the matrix product |a|^2 + |b|^2 - 2 ab, which
-    cancels. On a CPU by k-d trees where scipy is installed (five times as fast), else the same way.
-
-    Args:
-        a: (N, P, 3) clouds.
-        b: (M, Q, 3) clouds; None compares `a` with itself at half the cost.
-        device: Where to compute; None takes the GPU if there is one.
-        chunk: Clouds of b per step on a torch device; None fits about 2 GB.
-        progress: Called with (rows done, N).
-
-    Raises:
-        ValueError: A set is empty, not (N, P, 3) or not finite; or `chunk` is below 1.
-    """
-    if chunk is not None and chunk < 1:
-        raise ValueError(f"chunk must be at least 1; it is {chunk}; None chooses one")
-    if device is None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(device)
-    first = _checked(a, "a")
-    second = first if b is None else _checked(b, "b")
-    if device.type == "cpu" and _has_scipy():
-        rows = _rows_by_tree(first, second, symmetric=b is None)
-    else:
-        rows = _rows_by_difference(first.to(device), second.to(device), chunk, b is None)
-    result = np.zeros((len(first), len(second)))
-    for i, row in enumerate(rows):
-        result[i, len(second) - len(row) :] = row
-        if progress is not None:
-            progress(i + 1, len(first))
-    if b is None:
-        result += np.triu(result, 1).T
-    return result
-
-
-def _tensor(clouds: Clouds) -> torch.Tensor:
-    return torch.as_tensor(clouds).detach().to(dtype=torch.float32)
-
-
-def _checked(clouds: Clouds, name: str) -> torch.Tensor:
-    """(N, P, 3) as a float32 tensor where it was."""
-    tensor = _tensor(clouds)
-    if tensor.ndim != 3 or tensor.shape[2] != 3 or 0 in tensor.shape:
-        raise ValueError(
-            f"{name} must have shape (N, P, 3), none of them 0; it is {tuple(tensor.shape)}; "
-            "stack clouds of the same number of points"
-        )
-    if not bool(torch.isfinite(tensor).all()):
-        raise ValueError(f"{name} must be finite; it holds NaN or infinity; drop those shapes")
-    return tensor
-
-
-def _has_scipy() -> bool:
-    try:
-        import scipy.spatial  # noqa: F401
-    except ImportError:
-        return False
-    return True
-
-
-def _rows_by_tree(first: torch.Tensor, second: torch.Tensor, symmetric: bool) -> Iterator[Matrix]:
-    """Yields the matrix's rows; with `symmetric`, only the part right of the diagonal."""
-    from scipy.spatial import KDTree
-
-    a, b = first.cpu().double().numpy(), second.cpu().double().numpy()
-    trees = [KDTree(cloud) for cloud in b]
-    for i, cloud in enumerate(a):
-        tree = trees[i] if symmetric else KDTree(cloud)
-        row = np.empty(len(b) - (i + 1 if symmetric else 0))
-        for k, j in enumerate(range(len(b) - len(row), len(b))):
-            to_b, _ = trees[j].query(cloud, workers=-1)
-            to_a, _ = tree.query(b[j], workers=-1)
-            row[k] = np.square(to_b).mean() + np.square(to_a).mean()
-        yield row
-
-
-def _rows_by_difference(
-    first: torch.Tensor, second: torch.Tensor, chunk: int | None, symmetric: bool
-) -> Iterator[Matrix]:
-    """Yields the matrix's rows; with `symmetric`, only the part right of the diagonal."""
-    if chunk is None:
-        chunk = max(1, 2**27 // (first.shape[1] * second.shape[1]))
-    for i, cloud in enumerate(first):
-        others = second[i + 1 :] if symmetric else second
-        parts = [_chamfer_to_each(cloud, part) for part in others.split(chunk) if len(part)]
-        yield torch.cat(parts).cpu().double().numpy() if parts else np.empty(0)
-
-
-def _chamfer_to_each(cloud: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
-    """(P, 3), (M, Q, 3) -> (M,), in blocks of P that stay in a CPU's cache."""
-    block = len(cloud) if cloud.is_cuda else 128
-    nearest_to_others: torch.Tensor | None = None
-    nearest_to_cloud = []
-    for points in cloud.split(block):
-        squared: torch.Tensor | None = None
-        for axis in range(3):
-            difference = points[None, :, None, axis] - others[:, None, :, axis]
-            if squared is None:
-                squared = difference.square_()
-            else:
-                squared.addcmul_(difference, difference)
-        assert squared is not None
-        nearest_to_cloud.append(squared.amin(dim=2))
-        low = squared.amin(dim=1)
-        nearest_to_others = (
-            low if nearest_to_others is None else torch.minimum(nearest_to_others, low)
-        )
-    assert nearest_to_others is not None
-    return torch.cat(nearest_to_cloud, dim=1).mean(dim=1) + nearest_to_others.mean(dim=1)
 
 
 def one_nna(matrix_aa: Matrix, matrix_ab: Matrix, matrix_bb: Matrix) -> float:
@@ -203,6 +73,112 @@ def coverage_mmd(matrix_ab: Matrix) -> tuple[float, float]:
     distances = _matrix(matrix_ab)
     covered = np.unique(distances.argmin(axis=1))
     return len(covered) / distances.shape[1], float(distances.min(axis=0).mean())
+
+
+def normalise_sets(
+    generated: Array, reference: Array, how: str = "set"
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(N, P, 3), (M, Q, 3) in one unit -> both as the distances should see them.
+
+    Args:
+        generated: (N, P, 3) clouds.
+        reference: (M, Q, 3) clouds.
+        how: "set" moves and scales both sets by the mean and the one standard deviation of all of
+            the reference's points, as PointFlow and PVD do, so that size and place count. "shape"
+            centres the bounding box of every cloud and scales its longest side to 2. "none".
+
+    Raises:
+        ValueError: `how` is another word; or the points to scale by have no extent.
+    """
+    one_of("how", how, ("set", "shape", "none"))
+    if how == "shape":
+        first, second = (
+            np.stack([pointcloud.normalise(c, 2.0)[0] for c in s]) for s in (generated, reference)
+        )
+        return first.astype(np.float32), second.astype(np.float32)
+    place, scale = np.zeros(3), 1.0
+    if how == "set":
+        place = np.asarray(reference, dtype=np.float64).mean(axis=(0, 1))
+        scale = float(np.sqrt(np.square(reference - place).mean()))
+        if not (np.isfinite(scale) and scale > 0):
+            raise ValueError(
+                f"reference must be finite and have an extent; its deviation is {scale:g}; "
+                "check its files"
+            )
+    first, second = ((np.asarray(s, np.float64) - place) / scale for s in (generated, reference))
+    return first.astype(np.float32), second.astype(np.float32)
+
+
+def jsd(generated: Array, reference: Array, resolution: int = 28) -> float:
+    """(N, P, 3), (M, Q, 3) -> Jensen-Shannon divergence of the sets' occupancies, 0 to 1 bit.
+
+    Every point counts for the nearest node of a grid of `resolution`^3 nodes over the cube
+    [-0.5, 0.5]^3, without those outside of the ball in it (Achlioptas et al. 2018, as in PVD). The
+    ball is the reference's: its bounding box's centre, out to its farthest point. 0 is best.
+
+    Raises:
+        ValueError: `resolution` is below 2, or the reference has no extent.
+    """
+    from scipy.spatial import KDTree
+    from scipy.special import rel_entr
+
+    at_least("resolution", resolution, 2)
+    axis = np.linspace(-0.5, 0.5, resolution)
+    nodes = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
+    tree = KDTree(nodes[np.linalg.norm(nodes, axis=1) <= 0.5 + 1e-9])
+    whole = np.asarray(reference, dtype=np.float64).reshape(-1, 3)
+    centre = (whole.min(axis=0) + whole.max(axis=0)) / 2
+    radius = float(np.linalg.norm(whole - centre, axis=1).max())
+    if not (np.isfinite(radius) and radius > 0):
+        raise ValueError(f"reference must have an extent; its radius is {radius:g}")
+
+    def occupancy(clouds: Array) -> Matrix:
+        points = (np.asarray(clouds, dtype=np.float64).reshape(-1, 3) - centre) / (2 * radius)
+        return np.bincount(tree.query(points, workers=-1)[1], minlength=tree.n) / len(points)
+
+    p, q = occupancy(generated), occupancy(reference)
+    middle = (p + q) / 2
+    nats = (rel_entr(p, middle).sum() + rel_entr(q, middle).sum()) / 2
+    return float(np.clip(nats / np.log(2), 0.0, 1.0))
+
+
+def f_score(a: Array, b: Array, threshold: float) -> float:
+    """(P, 3), (Q, 3) -> harmonic mean of precision and recall, 0 to 1; 1 is best.
+
+    Precision is the share of a's points within `threshold` (the points' unit) of a point of b,
+    recall the share of b's within it of a (Knapitsch et al. 2017).
+
+    Raises:
+        ValueError: `threshold` is not positive.
+    """
+    if not threshold > 0:
+        raise ValueError(f"threshold must be positive; it is {threshold}; 2 % of the size is usual")
+    precision, recall = (
+        float((_nearest_points(x, y)[0] <= threshold).mean()) for x, y in ((a, b), (b, a))
+    )
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def normal_consistency(a: Array, normals_a: Array, b: Array, normals_b: Array) -> float:
+    """(P, 3) points and unit normals, (Q, 3) likewise -> how well the normals agree, 0 to 1.
+
+    The mean of |cosine| between a point's normal and its nearest point's, both ways (Mescheder et
+    al. 2019): the normals' sign does not count. 1 is best; random normals have 0.5.
+    """
+
+    def one_way(x: Array, normals_x: Array, y: Array, normals_y: Array) -> float:
+        nearest_normals = normals_y[_nearest_points(x, y)[1]]
+        return float(np.abs((normals_x * nearest_normals).sum(axis=1)).mean())
+
+    return (one_way(a, normals_a, b, normals_b) + one_way(b, normals_b, a, normals_a)) / 2
+
+
+def _nearest_points(a: Array, b: Array) -> tuple[Matrix, NDArray[np.int64]]:
+    """(P, 3), (Q, 3) -> distance to the nearest point of b (P,), and its index (P,)."""
+    from scipy.spatial import KDTree
+
+    distance, index = KDTree(b).query(a)
+    return np.asarray(distance), np.asarray(index)
 
 
 def _matrix(matrix: Matrix) -> Matrix:

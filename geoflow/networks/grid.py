@@ -90,7 +90,7 @@ class GridTransformer(nn.Module):
         self.embed = nn.Sequential(
             nn.Linear(patch**3, bottleneck, bias=False), nn.Linear(bottleneck, width)
         )
-        self.positions = nn.Parameter(0.02 * torch.randn(tokens, width))
+        self.positions = nn.Parameter(torch.empty(tokens, width).normal_(std=0.02))
         self.time = TimeEmbedding(width)
         self.label = nn.Embedding(categories + 1, width)
         self.modulation = nn.Linear(width, 6 * width)

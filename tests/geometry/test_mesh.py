@@ -206,3 +206,14 @@ def test_surface_mesh_composes_everything():
     assert len(mesh.surface_mesh(grid, 64, target_faces=500).faces) <= 500
     with pytest.raises(dataclasses.FrozenInstanceError):
         result.volume = 1.0
+
+
+def test_closed_once_equal_vertices_are_one():
+    box = trimesh.creation.box()
+    soup, faces = box.triangles.reshape(-1, 3), np.arange(36).reshape(-1, 3)
+    soup = np.where(soup == 0, -0.0, soup)
+    assert not mesh.is_watertight(faces) and mesh.is_closed(soup, faces)
+    assert mesh.is_closed(box.vertices, box.faces)
+    collapsed = np.concatenate([faces, [[0, 0, 1]]])  # no area: no edge of its own
+    assert mesh.is_closed(soup, collapsed)
+    assert not mesh.is_closed(soup, faces[1:]) and not mesh.is_closed(soup, faces[:0])

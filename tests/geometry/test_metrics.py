@@ -1,89 +1,9 @@
-"""Distances against brute force, scores against cases worked by hand."""
+"""Scores against cases worked by hand, brute force and other code."""
 
 import numpy as np
 import pytest
-import torch
 
 from geoflow.geometry import metrics
-
-
-def brute(a, b):
-    squared = ((a[:, None].astype(np.float64) - b[None].astype(np.float64)) ** 2).sum(-1)
-    return squared.min(axis=1).mean() + squared.min(axis=0).mean()
-
-
-def clouds(count, points, seed=0, offset=0.0):
-    rng = np.random.default_rng(seed)
-    return (rng.normal(size=(count, points, 3)) + offset).astype(np.float32)
-
-
-@pytest.fixture(params=["tree", "difference"])
-def method(request, monkeypatch):
-    if request.param == "difference":
-        monkeypatch.setattr(metrics, "_has_scipy", lambda: False)
-    return request.param
-
-
-def test_chamfer_by_hand(method):
-    a = np.array([[0, 0, 0], [1, 0, 0.0]])
-    b = np.array([[0, 0, 0], [0, 2, 0], [0, 0, 3.0]])
-    # a to b: 0 and 1, mean 0.5. b to a: 0, 4 and 9, mean 13/3.
-    assert metrics.chamfer(a, b) == pytest.approx(0.5 + 13 / 3)
-    assert metrics.chamfer(torch.tensor(b), a) == pytest.approx(0.5 + 13 / 3)
-
-
-@pytest.mark.parametrize("chunk", [None, 1, 2, 100])
-def test_matrix_against_brute_force(method, chunk):
-    a, b = clouds(4, 150), clouds(3, 300, seed=1, offset=0.3)
-    matrix = metrics.chamfer_matrix(a, torch.tensor(b), device="cpu", chunk=chunk)
-    expected = [[brute(x, y) for y in b] for x in a]
-    np.testing.assert_allclose(matrix, expected, rtol=2e-6)
-
-
-def test_matrix_of_one_set_is_symmetric(method):
-    a = clouds(4, 60)
-    matrix = metrics.chamfer_matrix(a, device="cpu", chunk=2)
-    np.testing.assert_allclose(matrix, metrics.chamfer_matrix(a, a, device="cpu"), atol=1e-7)
-    np.testing.assert_array_equal(matrix, matrix.T)
-    assert (np.diag(matrix) == 0).all() and (matrix + np.eye(4) > 0).all()
-
-
-def test_small_distances_far_from_the_origin_keep_their_digits(method):
-    """Where |a|^2 + |b|^2 - 2 ab in float32 has lost everything."""
-    a = clouds(2, 200) * 1e-3 + np.float32(8)
-    b = a + np.float32(2**-14)  # exact in float32 near 8
-    matrix = metrics.chamfer_matrix(a, b, device="cpu")
-    np.testing.assert_allclose(matrix, [[brute(x, y) for y in b] for x in a], rtol=1e-5)
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
-def test_gpu_against_cpu():
-    a, b = clouds(5, 2048), clouds(4, 2048, seed=1)
-    on_gpu = metrics.chamfer_matrix(a, b, device="cuda")
-    np.testing.assert_allclose(on_gpu, metrics.chamfer_matrix(a, b, device="cpu"), rtol=1e-5)
-
-
-def test_progress():
-    seen = []
-    metrics.chamfer_matrix(
-        clouds(3, 5), clouds(2, 5), device="cpu", progress=lambda *at: seen.append(at)
-    )
-    assert seen == [(1, 3), (2, 3), (3, 3)]
-
-
-@pytest.mark.parametrize("a, text", [
-    (np.zeros((2, 5, 2)), r"a must have shape \(N, P, 3\)"),
-    (np.zeros((0, 5, 3)), "none of them 0"),
-    (np.full((2, 5, 3), np.nan), "a must be finite"),
-])  # fmt: skip
-def test_matrix_refuses(a, text):
-    with pytest.raises(ValueError, match=text):
-        metrics.chamfer_matrix(a, clouds(1, 5), device="cpu")
-
-
-def test_chunk_refused():
-    with pytest.raises(ValueError, match="chunk must be at least 1"):
-        metrics.chamfer_matrix(clouds(1, 5), clouds(1, 5), chunk=0)
 
 
 def line(a, b):
@@ -144,3 +64,92 @@ def test_nearest_and_coverage_by_hand():
     assert mmd == pytest.approx((1 + 0.25 + 6 + 7) / 4)
     with pytest.raises(ValueError, match="distance matrix must be"):
         metrics.nearest(np.zeros((0, 3)))
+
+
+# -- normalisation, occupancy, single shapes ------------------------------------------------------
+
+
+def clouds(count, points, seed=0):
+    return np.random.default_rng(seed).normal(size=(count, points, 3))
+
+
+def test_sets_are_scaled_by_the_reference():
+    reference = clouds(4, 500) * 3 + [5, 6, 7]
+    generated = reference[:2] + np.array([3, 0, 0])
+    a, b = metrics.normalise_sets(generated, reference)
+    np.testing.assert_allclose(b.mean(axis=(0, 1)), 0, atol=1e-6)
+    assert b.std() == pytest.approx(1) and a.dtype == b.dtype == np.float32
+    np.testing.assert_allclose(a - b[:2], np.broadcast_to([1, 0, 0], a.shape), atol=0.02)
+
+
+def test_shapes_are_scaled_one_by_one():
+    generated, reference = clouds(2, 50), clouds(3, 50, seed=1) * 1e-3 + 1e6
+    for cloud in (c for s in metrics.normalise_sets(generated, reference, "shape") for c in s):
+        assert np.ptp(cloud, axis=0).max() == pytest.approx(2)
+        np.testing.assert_allclose(cloud.max(axis=0), -cloud.min(axis=0), atol=1e-6)
+    same = metrics.normalise_sets(generated, reference, "none")
+    np.testing.assert_array_equal(same[0], generated.astype(np.float32))
+
+
+def test_normalising_refuses():
+    with pytest.raises(ValueError, match="how must be one of set, shape, none"):
+        metrics.normalise_sets(clouds(1, 5), clouds(1, 5), "sets")
+    with pytest.raises(ValueError, match="reference must be finite and have an extent"):
+        metrics.normalise_sets(clouds(1, 5), np.ones((2, 5, 3)))
+
+
+def test_jsd_by_hand():
+    ends = np.array([[[-1, 0, 0], [1, 0, 0.0]]])
+    assert metrics.jsd(ends, ends) == 0
+    middle = np.zeros((1, 1, 3))
+    assert metrics.jsd(middle, ends, resolution=3) == 1  # nothing in common
+    # (1/2, 1/2, 0) and (1/2, 0, 1/2): middle (1/2, 1/4, 1/4), half of a bit
+    half = np.array([[[-1, 0, 0], [0, 0, 0.0]]])
+    assert metrics.jsd(half, ends, resolution=3) == pytest.approx(0.5)
+    with pytest.raises(ValueError, match="resolution must be at least 2"):
+        metrics.jsd(ends, ends, 1)
+    with pytest.raises(ValueError, match="reference must have an extent"):
+        metrics.jsd(ends, middle)
+
+
+def test_jsd_against_brute_force():
+    from scipy.spatial.distance import jensenshannon
+
+    a, b = clouds(3, 40), clouds(5, 30, seed=1)
+    flat = b.reshape(-1, 3)
+    centre = (flat.min(axis=0) + flat.max(axis=0)) / 2
+    radius = np.linalg.norm(flat - centre, axis=1).max()
+    axis = np.linspace(-0.5, 0.5, 6)
+    nodes = np.array([(x, y, z) for x in axis for y in axis for z in axis])
+    nodes = nodes[np.linalg.norm(nodes, axis=1) <= 0.5]
+    counts = []
+    for points in (a.reshape(-1, 3), flat):
+        place = (points - centre) / (2 * radius)
+        node = np.linalg.norm(place[:, None] - nodes[None], axis=2).argmin(axis=1)
+        counts.append(np.bincount(node, minlength=len(nodes)))
+    expected = jensenshannon(*counts, base=2) ** 2
+    assert metrics.jsd(a, b, resolution=6) == pytest.approx(expected)
+
+
+def test_f_score_by_hand():
+    a = np.array([[0, 0, 0], [1, 0, 0], [2, 0, 0], [9, 0, 0.0]])
+    b = np.array([[0, 0.1, 0], [1, 0.3, 0.0]])
+    # within 0.2: 0 of a (1/4), the first of b (1/2). Within 0.5: two of a, both of b.
+    assert metrics.f_score(a, b, 0.2) == pytest.approx(2 * (1 / 4) * (1 / 2) / (3 / 4))
+    assert metrics.f_score(a, b, 0.5) == pytest.approx(2 * (1 / 2) * 1 / (3 / 2))
+    assert metrics.f_score(a, b, 0.05) == 0 and metrics.f_score(a, a, 1e-9) == 1
+    for threshold in (0, -1, float("nan")):
+        with pytest.raises(ValueError, match="threshold must be positive"):
+            metrics.f_score(a, b, threshold)
+
+
+def test_normal_consistency_by_hand():
+    a = np.array([[0, 0, 0], [5, 0, 0.0]])
+    b = np.array([[0, 0, 0.1], [5, 0, 0.1], [5, 0, 2]])
+    x, y, slant = [1, 0, 0.0], [0, 1, 0.0], [0.6, 0.8, 0.0]
+    # a to b: |-1| and 0.6. b to a: 1, 0.6 and 0 (nearest is the second of a).
+    score = metrics.normal_consistency(
+        a, np.array([x, slant]), b, np.array([[-1, 0, 0], x, [0, 0, 1.0]])
+    )
+    assert score == pytest.approx((0.8 + 1.6 / 3) / 2)
+    assert metrics.normal_consistency(a, np.array([x, x]), a, np.array([y, y])) == 0

@@ -1,0 +1,81 @@
+"""The page: the list of tabs, the theme, and the footer."""
+
+from __future__ import annotations
+
+import gradio as gr
+from gradio.themes import Base, Default
+
+from geoflow import __version__
+from geoflow_app import blender, compare, generate, meshes
+from geoflow_app.ui import Context, Tab
+
+TABS: list[Tab] = [
+    Tab("Generate", generate.build),
+    Tab("Compare", compare.build),
+    Tab("Your mesh", meshes.build),
+    Tab("Use from Blender", blender.build),
+]
+"""A tab adds itself with one line here; `ready` leaves it out where its module is missing."""
+
+SYSTEM = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Ubuntu", "sans-serif")
+MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
+
+# The viewer tries WebGPU before WebGL: on machines without it that costs time and logs an error.
+HEAD = "<script>delete Navigator.prototype.gpu;</script>"
+
+CSS = """
+.gradio-container { max-width: 1500px !important; margin: 0 auto; }
+.top h1 { margin: 0; font-size: 1.35rem; }
+.top p, .note, .hint, .caption { color: var(--body-text-color-subdued); margin: 0; }
+.note, .caption { font-size: 0.8rem; padding: 2px 10px 6px; }
+.hint { padding: 12px; }
+.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(250px, 1fr));
+         gap: 2px 16px; margin: 0; padding: 6px 2px; font-size: 0.85rem; }
+.facts div { display: flex; gap: 8px; }
+.facts dt { color: var(--body-text-color-subdued); min-width: 52px; white-space: nowrap; }
+.facts dd { margin: 0; }
+#shapes .grid-wrap { padding-top: 34px; }
+#frame { max-width: 260px; }
+#frame img { width: 100%; height: 100%; object-fit: contain; }
+#compare, #stop-compare { align-self: end; }
+"""
+
+
+def theme() -> Base:
+    """System fonts only: the page loads nothing from other hosts."""
+    return Default(
+        primary_hue="teal", secondary_hue="teal", neutral_hue="stone", spacing_size="sm",
+        font=SYSTEM, font_mono=MONO,
+    )  # fmt: skip
+
+
+def build_page(context: Context, tabs: list[Tab] | None = None) -> gr.Blocks:
+    """The whole page.
+
+    Args:
+        context: the model's worker, the sessions and the queue's length.
+        tabs: TABS where None.
+    """
+    with gr.Blocks(title="geoflow", analytics_enabled=False) as page:
+        gr.HTML(
+            "<div class='top'><h1>geoflow</h1>"
+            "<p>3D shapes in one or a few network calls: generate, look, change, export.</p></div>"
+        )
+        with gr.Tabs():
+            for tab in TABS if tabs is None else tabs:
+                if tab.ready():
+                    with gr.Tab(tab.title):
+                        tab.build(context)
+        generator = context.studio.generator
+        gr.HTML(
+            f"<p class='note'>geoflow {__version__}, weights {generator.digest[:12]} on "
+            f"{generator.device.type}. One shape is made at a time; at most {context.queue_size} "
+            "jobs wait. Your shapes are deleted when you close the page, or after an hour.</p>"
+        )
+
+        def leave(request: gr.Request) -> None:
+            context.sessions.close(request.session_hash)
+
+        page.unload(leave)
+    page.queue(max_size=context.queue_size, default_concurrency_limit=4)
+    return page

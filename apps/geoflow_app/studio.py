@@ -1,0 +1,228 @@
+"""The one worker for the model: noise in, shape out, and pictures of it. No gradio in here."""
+
+from __future__ import annotations
+
+import io
+import math
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from geoflow import (
+    Noise,
+    ObjectGenerator,
+    SurfaceMesh,
+    trace_grid,
+    write_atomically,
+    write_mesh,
+)
+from geoflow_app.sessions import Item, Job, Settings
+
+PICTURE_SIZE, WALK_SIZE = 168, 168
+SHOWN = (0.27, 0.30, 0.27, 1.0)  # the viewer's light bleaches the exports' clay
+PAPER = 242  # the pictures' background, of 255
+DEFAULT_STEPS = 2
+MAX_STEPS, MAX_COUNT, MAX_SEED = 8, 16, 2**31 - 1
+
+
+class Studio:
+    """Makes shapes; only one at a time, whoever asks.
+
+    Args:
+        generator: the model.
+    """
+
+    def __init__(self, generator: ObjectGenerator) -> None:
+        self.generator = generator
+        # A thread of its own: torch keeps caches and helper threads for each thread that calls it.
+        self._worker = ThreadPoolExecutor(1, "model")
+        self._asked = 0.0  # when the model was last asked or done
+
+    def warm_up(self) -> None:
+        """A shape that nobody sees: the first one is several times slower."""
+        name = self.generator.categories[0]
+        grid, _ = self.grid(Noise.of_shape(0), name, Settings(), lambda *_: None)
+        self.generator.mesh(grid, name, 64)
+        picture(grid, PICTURE_SIZE)
+
+    # -- the network ------------------------------------------------------------------------
+
+    def grid(
+        self,
+        noise: Noise,
+        category: str,
+        settings: Settings,
+        check: Any,
+        cumulative: bool | None = None,
+        ahead: bool = False,
+    ) -> tuple[torch.Tensor, float]:
+        """Signed distances (R, R, R) and the seconds that the network took.
+
+        Args:
+            check: called after every network call; raises to stop.
+            cumulative: see ObjectGenerator.sdf.
+            ahead: nobody has asked for it yet: does not count for quiet_seconds.
+        """
+        made = self._worker.submit(self._grid, noise, category, settings, check, cumulative)
+        if not ahead:
+            self._asked = math.inf
+        try:
+            return made.result()
+        finally:
+            if not ahead:
+                self._asked = time.monotonic()
+
+    def _grid(
+        self,
+        noise: Noise,
+        category: str,
+        settings: Settings,
+        check: Any,
+        cumulative: bool | None,
+    ) -> tuple[torch.Tensor, float]:
+        check()
+        begin = time.perf_counter()
+        grid = self.generator.sdf(
+            noise.draw(self.generator.grid_shape())[None],
+            [category],
+            steps=settings.steps,
+            guidance=settings.guidance,
+            cumulative=cumulative,
+            on_step=check,
+        )[0].cpu()
+        return grid, time.perf_counter() - begin
+
+    def quiet_seconds(self) -> float:
+        """For how long nobody has asked for anything; negative while the model works."""
+        return time.monotonic() - self._asked
+
+    def make(
+        self,
+        job: Job,
+        noise: Noise,
+        category: str,
+        settings: Settings,
+        title: str,
+        cumulative: bool | None = None,
+    ) -> tuple[Item, torch.Tensor]:
+        """A finished shape with its .glb, not yet in the session, and its grid."""
+        grid, network = self.grid(noise, category, settings, job.check, cumulative)
+        begin = time.perf_counter()
+        mesh = self.generator.mesh(grid, category, settings.resolution)
+        meshing = time.perf_counter() - begin
+        item = store(job, mesh, title, f"{category}", category, noise, settings)
+        item.facts |= {"network_seconds": round(network, 3), "mesh_seconds": round(meshing, 3)}
+        return item, grid
+
+    def add_picture(self, item: Item, grid: torch.Tensor) -> None:
+        """Draws the thumbnail of a shape."""
+        path = item.glb.with_suffix(".webp")
+        write_atomically(path, picture(grid, PICTURE_SIZE), sync=False)
+        item.picture = path
+
+    def make_many(
+        self, job: Job, orders: list[tuple[Noise, str, str]], settings: Settings
+    ) -> Iterator[tuple[int, Item]]:
+        """(noise, category, title) to shapes, added to the front of the gallery.
+
+        Yields:
+            (place, item), twice for each: when it can be shown, and when it has its picture.
+        """
+        for place, (noise, category, title) in enumerate(orders):
+            item, grid = self.make(job, noise, category, settings, title)
+            job.check()
+            yield place, item
+            self.add_picture(item, grid)
+            job.check()
+            job.session.add(item, place)
+            yield place, item
+
+    def frame(
+        self, job: Job, noise: Noise, category: str, guidance: float, ahead: bool = False
+    ) -> bytes:
+        """One frame of a walk: a single network call, drawn; WebP."""
+        grid, _ = self.grid(noise, category, Settings(1, guidance), job.check, ahead=ahead)
+        return picture(grid, WALK_SIZE)
+
+
+def store(
+    job: Job,
+    mesh: SurfaceMesh,
+    title: str,
+    stem: str,
+    category: str | None = None,
+    noise: Noise | None = None,
+    settings: Settings | None = None,
+) -> Item:
+    """Writes a mesh's arrays and .glb into the session's folder."""
+    job.check()
+    number = job.session.number()
+    stem = f"{stem}_{number:03d}"
+    arrays, glb = job.session.folder / f".{stem}.npz", job.session.folder / f"{stem}.glb"
+    buffer = io.BytesIO()
+    np.savez(buffer, vertices=mesh.vertices, faces=mesh.faces)
+    write_atomically(arrays, buffer.getvalue(), sync=False)
+    write_mesh(glb, mesh.vertices, mesh.faces, mesh.normals, colour=SHOWN)
+    return Item(number, title, stem, category, noise, settings, facts_of(mesh), arrays, glb)
+
+
+def facts_of(mesh: SurfaceMesh) -> dict[str, Any]:
+    """What a person wants to know of a mesh; plain numbers."""
+    size = 100 * np.ptp(mesh.vertices, axis=0)
+    return {
+        "vertices": len(mesh.vertices),
+        "faces": len(mesh.faces),
+        "size_cm": [round(float(side), 2) for side in size],
+        "closed": mesh.watertight,
+        "volume_litres": round(1000 * mesh.volume, 4) if mesh.watertight else None,
+    }
+
+
+def picture(grid: torch.Tensor, size: int) -> bytes:
+    """(R, R, R) signed distances -> a small WebP."""
+    tile = trace_grid(grid, size, azimuth=32.0, elevation=20.0)
+    tile = np.where((tile == 255).all(-1, keepdims=True), np.uint8(PAPER), tile)
+    buffer = io.BytesIO()
+    Image.fromarray(tile).save(buffer, "WEBP", quality=86, method=1)
+    return buffer.getvalue()
+
+
+# -- checks of what people ask for -----------------------------------------------------------
+
+
+def whole(name: str, value: float | None, least: int, most: int) -> int:
+    """A whole number within bounds.
+
+    Raises:
+        ValueError: it is missing, no whole number, or outside.
+    """
+    if (
+        value is None
+        or not isinstance(value, int | float)
+        or isinstance(value, bool)
+        or value != value
+        or not least <= value <= most
+        or value != int(value)
+    ):
+        raise ValueError(
+            f"{name} must be a whole number from {least} to {most}; got {value}; change it"
+        )
+    return int(value)
+
+
+def settings_of(steps: float, guidance: float, resolution: float) -> Settings:
+    """Checked settings.
+
+    Raises:
+        ValueError: a number out of its range.
+    """
+    if not isinstance(guidance, int | float) or not 0 <= guidance <= 5:
+        raise ValueError(f"guidance must be from 0 to 5; got {guidance}; 1 is neutral")
+    if resolution not in (64, 128, 256):
+        raise ValueError(f"resolution must be 64, 128 or 256; got {resolution}; 64 is fastest")
+    return Settings(whole("steps", steps, 1, MAX_STEPS), float(guidance), int(resolution))

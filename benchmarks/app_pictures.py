@@ -1,0 +1,84 @@
+"""Pictures of the app's tabs for the README: python benchmarks/app_pictures.py [assets]"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from app_load import CHROMIUM_FLAGS, ROOT, chromium, running
+
+
+def generate_tab(page: Any) -> None:
+    """Shapes of all categories, one more like another, and a walk."""
+    page.get_by_label("Category").click()
+    page.get_by_role("option", name="all", exact=True).click()
+    page.get_by_label("Randomise the seed").uncheck()
+    page.get_by_label("Seed", exact=True).fill("3")
+    for label, value in (("How many", "12"), ("Steps", "2")):
+        field = page.get_by_label(f"number input for {label}").first
+        field.fill(value)
+        field.press("Tab")
+    page.get_by_label("128", exact=True).first.check()
+    page.click("#generate")
+    shown = "n => document.querySelectorAll('#shapes img').length >= n"
+    page.wait_for_function(shown, arg=12)
+    page.locator("#shapes button").nth(3).click()
+    page.wait_for_timeout(1500)
+    page.get_by_role("button", name="Between these two").click()
+    page.locator("#frame img").wait_for()
+    page.get_by_role("button", name="Export", exact=True).first.click()
+    page.get_by_role("button", name="Download").first.wait_for()
+
+
+def compare_tab(page: Any) -> None:
+    """One noise, four numbers of calls."""
+    page.get_by_role("tab", name="Compare").click()
+    page.click("#compare")
+    page.locator(".caption", has_text="for 50 calls").wait_for()
+
+
+def mesh_tab(page: Any) -> None:
+    """An opened file."""
+    import trimesh
+
+    page.get_by_role("tab", name="Your mesh").click()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "ring.ply"
+        trimesh.creation.torus(0.3, 0.1).export(path)
+        page.locator("#upload input[type=file]").set_input_files(path)
+        page.locator(".facts", has_text="ring.ply").wait_for()
+
+
+def blender_tab(page: Any) -> None:
+    """The script."""
+    page.get_by_role("tab", name="Use from Blender").click()
+
+
+def main() -> None:
+    """Writes app_TAB.png into the folder."""
+    from playwright.sync_api import sync_playwright
+
+    folder = Path(sys.argv[1]) if sys.argv[1:] else ROOT / "assets"
+    tabs = {
+        "generate": generate_tab,
+        "compare": compare_tab,
+        "mesh": mesh_tab,
+        "blender": blender_tab,
+    }
+    with running(["--device", "cpu"]) as app, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
+        page = browser.new_page(viewport={"width": 1440, "height": 1000})
+        page.set_default_timeout(120_000)
+        page.goto(app.url)
+        page.get_by_text("Shape", exact=True).first.wait_for()
+        for name, show in tabs.items():
+            show(page)
+            page.wait_for_timeout(4000)
+            page.screenshot(path=folder / f"app_{name}.png", full_page=True)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

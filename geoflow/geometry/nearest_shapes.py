@@ -1,0 +1,142 @@
+"""Which of many clouds are nearest, exactly, without computing every Chamfer distance.
+
+The squared distance of a point p to a cloud is min_q |p - q|^2 = |p|^2 - f(p), where
+f(p) = max_q (2 p.q - |q|^2) is a maximum of linear functions and therefore convex: inside a cell of
+a grid f is at most the trilinear interpolation of its values at the corners. So the interpolated
+squared distance, less the interpolation error of |p|^2, is a lower bound. Averaged over a cloud's
+points it is a product of interpolation weights (of the one cloud) and distances at the grid's nodes
+(to the other). The few pairs whose bound is below the best distance found are then computed; where
+all distances are alike, as between samplings of one shape, that is every pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+Matrix = NDArray[np.float64]
+Progress = Callable[[int, int], None]
+
+CELLS = 28  # along the longest side of a typical cloud: fewer loosen the bounds, more cost time
+FAR = 5  # cells; beyond, a distance counts as this one, which is a bound as well
+
+
+def nearest_chamfer(
+    clouds: Sequence[Matrix], groups: Sequence[NDArray[np.int64]], progress: Progress | None = None
+) -> Matrix:
+    """S clouds (P, 3) -> (S, S) Chamfer distances to the nearest other cloud of every group.
+
+    Args:
+        clouds: Finite float64 clouds; they may differ in their numbers of points.
+        groups: Indices into clouds. Every cloud's nearest of each group is found, ties included.
+        progress: Called with (steps done, all).
+
+    Returns:
+        Symmetric, 0 on the diagonal. An entry is the exact distance, or infinite where it is larger
+        than the smallest of its row, and of its column, in its group.
+    """
+    from scipy.spatial import KDTree
+
+    trees = [KDTree(cloud) for cloud in clouds]
+    count = len(clouds)
+    bounds = _directed_bounds(clouds, trees, progress)
+    result = np.full((count, count), np.inf)
+    np.fill_diagonal(result, 0.0)
+
+    def directed(i: int, j: int) -> float:
+        return float(np.square(trees[j].query(clouds[i])[0]).mean())
+
+    def fill(i: int) -> None:
+        for group in groups:
+            _fill_row(i, group[group != i], bounds, directed, result)
+
+    _in_threads(fill, count, progress, count)
+    return result
+
+
+def _fill_row(
+    i: int,
+    others: NDArray[np.int64],
+    bounds: Matrix,
+    directed: Callable[[int, int], float],
+    result: Matrix,
+) -> None:
+    """Computes distances from i in order of their bounds, until no other can be smaller."""
+    total = bounds[i, others] + bounds[others, i]
+    best = result[i, others].min(initial=np.inf)
+    for place in np.argsort(total):
+        j = int(others[place])
+        if total[place] > best:
+            return
+        if np.isfinite(result[i, j]):  # known from j's row
+            continue
+        to_j = directed(i, j)
+        if to_j + bounds[j, i] <= best:
+            result[i, j] = result[j, i] = distance = to_j + directed(j, i)
+            best = min(best, distance)
+
+
+def _directed_bounds(
+    clouds: Sequence[Matrix], trees: Sequence[Any], progress: Progress | None
+) -> Matrix:
+    """(S, S): entry i, j is at most the mean squared distance of i's points to the cloud j."""
+    extent = np.ptp([f(cloud, axis=0) for cloud in clouds for f in (np.min, np.max)], axis=0).max()
+    side = np.median([np.ptp(cloud, axis=0).max() for cloud in clouds])
+    step = float(max(side / CELLS, extent / 2**20)) or 1.0  # 2**20: indices stay below 2**63
+    weights, nodes, error = _interpolation(clouds, step)
+    bounds = np.empty((len(clouds), len(clouds)))
+
+    def fill(j: int) -> None:
+        distance, _ = trees[j].query(nodes, distance_upper_bound=FAR * step)  # else infinite
+        squared = np.square(np.minimum(distance, FAR * step))
+        bounds[:, j] = (1 - 1e-9) * (weights @ squared) - error  # 1e-9: more than rounding
+
+    _in_threads(fill, len(clouds), progress, 0)
+    return bounds
+
+
+def _interpolation(clouds: Sequence[Matrix], step: float) -> tuple[Any, Matrix, Matrix]:
+    """Trilinear interpolation of values on a grid, averaged over each cloud's points.
+
+    Returns:
+        Sparse weights (S, K) of the K nodes in use; the nodes (K, 3); and (S,) by how much the
+        interpolated |p|^2 is too large.
+    """
+    from scipy.sparse import csr_array
+
+    low = np.min([cloud.min(axis=0) for cloud in clouds], axis=0)
+    high = np.max([cloud.max(axis=0) for cloud in clouds], axis=0)
+    size = tuple(((high - low) / step).astype(np.int64) + 2)
+    corners = np.stack(np.meshgrid([0, 1], [0, 1], [0, 1], indexing="ij"), -1).reshape(8, 1, 3)
+    columns, values, error = [], [], np.empty(len(clouds))
+    for i, cloud in enumerate(clouds):
+        part, cell = np.modf((cloud - low) / step)
+        error[i] = step**2 * (part * (1 - part)).sum(axis=1).mean()
+        node = np.moveaxis(cell.astype(np.int64) + corners, -1, 0)
+        weight = np.where(corners == 1, part, 1 - part).prod(axis=2) / len(cloud)
+        used, index = np.unique(np.ravel_multi_index(tuple(node), size), return_inverse=True)
+        columns.append(used)
+        values.append(np.bincount(index.ravel(), weight.ravel()))
+    used, index = np.unique(np.concatenate(columns), return_inverse=True)
+    starts = np.cumsum([0, *map(len, columns)])
+    weights = csr_array((np.concatenate(values), index, starts), shape=(len(clouds), len(used)))
+    return weights, np.stack(np.unravel_index(used, size), axis=1) * step + low, error
+
+
+def _in_threads(
+    work: Callable[[int], None], count: int, progress: Progress | None, before: int
+) -> None:
+    """Calls work(0..count - 1) in as many threads as torch has; reports steps of 2 count."""
+    pool = ThreadPoolExecutor(torch.get_num_threads())
+    try:
+        done: Iterable[None] = pool.map(work, range(count))
+        for i, _ in enumerate(done):
+            if progress is not None:
+                progress(before + i + 1, 2 * count)
+    finally:
+        pool.shutdown(cancel_futures=True)  # at once on Ctrl-C

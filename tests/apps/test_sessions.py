@@ -1,0 +1,197 @@
+"""Sessions without a server: folders, limits, late jobs, sweeping."""
+
+import os
+import threading
+import time
+
+import pytest
+import trimesh
+
+pytest.importorskip("gradio", reason='the app needs gradio: pip install ".[app]"')
+
+from geoflow import Noise, describe
+from geoflow_app import frames as frames_module
+from geoflow_app import sessions as module
+from geoflow_app.frames import STEP, Frames, Walk
+from geoflow_app.guard import Guard
+from geoflow_app.sessions import Sessions, Settings, Stopped
+from geoflow_app.studio import store
+
+
+def put(session, place=0):
+    box = trimesh.creation.box()
+    mesh = describe(box.vertices.copy(), box.faces.copy())
+    item = store(session.begin(), mesh, "a box", "box", "box", Noise.of_shape(0), Settings())
+    session.add(item, place)
+    return item
+
+
+@pytest.fixture
+def sessions(tmp_path):
+    return Sessions(tmp_path)
+
+
+def test_a_session_is_its_own(sessions, tmp_path):
+    a, b = sessions.of("a"), sessions.of("b")
+    item = put(a)
+    assert sessions.of("a") is a and item.glb.is_file() and len(sessions) == 2
+    with pytest.raises(ValueError, match="gallery"):
+        b.get(item.number)
+    assert sessions.owns(item.glb) and not sessions.owns(tmp_path / "x")
+    assert a.get(item.number).mesh().watertight
+    sessions.close("a")
+    assert not a.folder.exists() and not sessions.owns(item.glb) and b.folder.is_dir()
+
+
+def test_the_oldest_shapes_go(sessions, monkeypatch):
+    monkeypatch.setattr(module, "MAX_SHAPES", 3)
+    session = sessions.of("a")
+    items = [put(session) for _ in range(5)]
+    assert [i.number for i in session.gallery()] == [5, 4, 3]
+    assert not items[0].glb.exists() and not items[0].arrays.exists() and items[4].glb.exists()
+    session.clear()
+    assert session.gallery() == [] and list(session.folder.iterdir()) == []
+
+
+def test_jobs_stop_when_told_and_when_the_page_is_left(sessions):
+    session = sessions.of("a")
+    job = session.begin()
+    job.check()
+    session.stop()
+    with pytest.raises(Stopped):
+        job.check()
+    later = session.begin()
+    later.check()
+    sessions.close("a")
+    with pytest.raises(Stopped):
+        later.check()
+    with pytest.raises(Stopped):  # a late job does not bring the folder back
+        sessions.of("a")
+
+
+def test_a_page_that_comes_back_gets_a_new_session(sessions, monkeypatch):
+    monkeypatch.setattr(module, "GONE_SECONDS", 0.05)
+    first = sessions.of("a")
+    sessions.close("a")
+    time.sleep(0.1)
+    assert sessions.of("a") is not first
+
+
+def test_sweeping(tmp_path):
+    sessions = Sessions(tmp_path, idle_seconds=0.2)
+    old = sessions.of("old")
+    upload = tmp_path / "0123"
+    upload.mkdir()
+    (upload / "mesh.glb").write_bytes(b"x")
+    stray = tmp_path / "tmpabc"
+    stray.write_bytes(b"")
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    past = time.time() - 60
+    for path in (upload, stray):
+        os.utime(path, (past, past))
+    time.sleep(0.3)
+    os.utime(fresh)
+    new = sessions.of("new")
+    sessions.sweep()
+    assert not old.folder.exists() and new.folder.is_dir() and len(sessions) == 1
+    assert not upload.exists() and not stray.exists() and fresh.is_dir()
+
+
+def test_many_threads_share_one_session(sessions):
+    session = sessions.of("a")
+    threads = [threading.Thread(target=lambda: [put(session) for _ in range(10)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    numbers = [item.number for item in session.gallery()]
+    assert len(set(numbers)) == 40 and all(i.glb.is_file() for i in session.gallery())
+
+
+def test_the_guard_serves_open_sessions_only(sessions, tmp_path):
+    guard = Guard(None, sessions)
+    item = put(sessions.of("a"))
+    (tmp_path / "config.json").write_text("{}")
+    assert guard.allowed(f"/gradio_api/file={item.glb}") and guard.allowed("/assets/x.js")
+    for path in (
+        f"/gradio_api/file={tmp_path / 'config.json'}",
+        f"/gradio_api/file={item.glb.parent}",
+        f"/gradio_api/file={item.glb.parent}/../config.json",
+        f"/gradio_api/file/{tmp_path / 'config.json'}",
+        "/gradio_api/file=https://example.org/x",
+        "/gradio_api/proxy=https://example.org/x",
+        "/gradio_api/file=\0",
+    ):
+        assert not guard.allowed(path), path
+
+
+class SlowStudio:
+    """Counts the frames that are made; quiet as long as `busy` is not set."""
+
+    busy = False
+
+    def __init__(self):
+        self.made = []
+
+    def quiet_seconds(self):
+        return -1.0 if self.busy else 9.0
+
+    def frame(self, job, noise, category, guidance, ahead=False):
+        job.check()
+        self.made.append((category, ahead))
+        return repr(noise.terms).encode()
+
+
+@pytest.fixture
+def walk(sessions):
+    session = sessions.of("a")
+    first, second = put(session), put(session)
+    second.noise, second.category = Noise.of_shape(1), "cup"
+    return session, Walk(first, second, 1.0)
+
+
+def test_a_frame_is_made_once_and_the_nearer_shape_names_the_category(walk):
+    session, steps = walk
+    studio = SlowStudio()
+    frames = Frames(studio)
+    ends = [frames.picture(session.begin(), steps, p) for p in (0, 1, 0.5, 0.45, 0, 1)]
+    assert studio.made == [("box", False), ("cup", False), ("cup", False), ("box", False)]
+    assert ends[0] == ends[4] and ends[0].read_bytes() == repr(steps.first.noise.terms).encode()
+    assert ends[1].read_bytes() == repr(steps.second.noise.terms).encode()
+    other = Walk(steps.first, steps.second, 1.5)
+    assert frames.picture(session.begin(), other, 0) != ends[0]
+    with pytest.raises(ValueError, match="position"):
+        frames.picture(session.begin(), steps, 1.5)
+
+
+def test_frames_are_made_ahead_while_the_model_is_idle(walk):
+    session, steps = walk
+    studio = SlowStudio()
+    frames = Frames(studio)
+    frames.fill(session, steps).join(20)
+    assert studio.made.count(("box", True)) + studio.made.count(("cup", True)) == 21
+    count = len(studio.made)
+    for i in range(21):  # as the slider sends them
+        frames.picture(session.begin(), steps, i * STEP)
+    assert len(studio.made) == count
+
+
+def test_making_ahead_waits_for_people_and_ends_with_the_walk(walk, sessions, monkeypatch):
+    monkeypatch.setattr(frames_module, "QUIET_SECONDS", 0.02)
+    session, steps = walk
+    studio = SlowStudio()
+    studio.busy = True
+    frames = Frames(studio)
+    thread = frames.fill(session, steps)
+    thread.join(0.2)
+    assert thread.is_alive() and studio.made == []
+    session.walk = None  # another walk was opened
+    studio.busy = False
+    thread.join(20)
+    assert not thread.is_alive() and studio.made == []
+    studio.busy = True
+    thread = frames.fill(session, steps)
+    sessions.close("a")
+    thread.join(20)
+    assert not thread.is_alive() and studio.made == []
