@@ -76,14 +76,20 @@ class SelfAttention(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Tokens read a condition sequence; a learned null token keeps an empty sequence valid."""
+    """Tokens read a condition sequence; a learned null token keeps an empty sequence valid.
 
-    def __init__(self, width: int, context_width: int, head_width: int = 64) -> None:
+    Without it (`optional` False) the sequence must be there, and keeps its even length: attention
+    kernels like that.
+    """
+
+    def __init__(
+        self, width: int, context_width: int, head_width: int = 64, *, optional: bool = True
+    ) -> None:
         super().__init__()
         self.heads = width // head_width
         self.q = nn.Linear(width, width, bias=False)
         self.kv = nn.Linear(context_width, 2 * width, bias=False)
-        self.null = nn.Parameter(torch.zeros(1, 1, context_width))
+        self.null = nn.Parameter(torch.zeros(1, 1, context_width)) if optional else None
         self.out = nn.Linear(width, width)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
@@ -91,11 +97,14 @@ class CrossAttention(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor | None, mask: Tensor | None) -> Tensor:
         b, n, w = x.shape
-        sequence = self.null.expand(b, 1, -1)
-        if context is not None:
-            sequence = torch.cat((sequence, context.to(sequence.dtype)), 1)
+        sequence = context
+        if self.null is not None:
+            null = self.null.expand(b, 1, -1)
+            sequence = null if context is None else torch.cat((null, context.to(null.dtype)), 1)
+            mask = None if mask is None else F.pad(mask, (1, 0), value=True)
+        assert sequence is not None
         if mask is not None:
-            mask = F.pad(mask, (1, 0), value=True)[:, None, None, :]
+            mask = mask[:, None, None, :]
         q = self.q(x).view(b, n, self.heads, -1).transpose(1, 2)
         k, v = (
             self.kv(sequence).view(b, sequence.shape[1], 2, self.heads, -1).permute(2, 0, 3, 1, 4)

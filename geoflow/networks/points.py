@@ -42,9 +42,9 @@ class Round(nn.Module):
 
     def __init__(self, width: int, hidden: int, point_hidden: int, blocks: int) -> None:
         super().__init__()
-        self.read = CrossAttention(width, width)
+        self.read = CrossAttention(width, width, optional=False)
         self.blocks = nn.ModuleList(Block(width, hidden) for _ in range(blocks))
-        self.write = CrossAttention(width, width)
+        self.write = CrossAttention(width, width, optional=False)
         self.mlp = SwiGLU(width, point_hidden)
         self.modulation_bias = nn.Parameter(torch.zeros(6, width))
         self.norm_points = nn.RMSNorm(width, elementwise_affine=False)
