@@ -9,10 +9,12 @@ from torch import nn
 from geoflow.checks import one_of
 from geoflow.networks.grid import GridTransformer
 from geoflow.networks.points import PointTransformer
+from geoflow.networks.pointwise import PointMLP
 
 NETWORKS: dict[str, type[nn.Module]] = {
     "GridTransformer": GridTransformer,
     "PointTransformer": PointTransformer,
+    "PointMLP": PointMLP,
 }
 
 
