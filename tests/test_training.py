@@ -208,7 +208,7 @@ def test_interrupting_saves_and_the_run_can_go_on(folder, whole, tmp_path):
 
 
 def test_the_checkpoint_generates(whole):
-    generator = load_generator(whole / "checkpoint", "cpu")
+    generator = load_generator(whole / "checkpoint", "cpu", "grid")
     assert generator.categories == ["ball", "box"]
     assert generator.metres == {"ball": pytest.approx(1.05), "box": pytest.approx(1.05)}
     noise = torch.randn(2, R, R, R, generator=torch.Generator().manual_seed(0))
