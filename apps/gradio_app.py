@@ -89,7 +89,9 @@ def start(options: argparse.Namespace) -> tuple[Any, str, Any]:
         ValueError: a broken checkpoint, no such device.
         OSError: the port is taken.
     """
-    loading = _Background(lambda: geoflow.load_generator(options.checkpoint, options.device))
+    loading = _Background(
+        lambda: geoflow.load_generator(options.checkpoint, options.device, "grid")
+    )
     root = Path(tempfile.mkdtemp(prefix="geoflow-app-")).resolve()
     atexit.register(shutil.rmtree, root, ignore_errors=True)
     os.environ["GRADIO_TEMP_DIR"] = str(root)  # files inside are served where they are, not copied

@@ -13,6 +13,10 @@ every shape: nothing is centred or scaled again. 1-NNA is that of the PVD protoc
 Chamfer distance, per category: 0.5 cannot be told apart, 1 perfectly. Its floor is the score of
 training shapes, drawn at random, against the same validation shapes.
 
+A points checkpoint (`--backbone points`) is judged in the same way without meshing: its clouds are
+compared with stored surface points of the data set, and one that is not finite counts as points at
+the origin.
+
 A generated grid without a surface is counted as failed and drawn again from fresh noise, three
 times; after that its points all lie at the origin, which counts against the sampler.
 """
@@ -42,9 +46,12 @@ from geoflow.geometry.mesh import is_watertight, remove_fragments
 from geoflow.geometry.metrics import nearest, one_nna
 from geoflow.geometry.pointcloud import sample_surface
 from geoflow.pipelines import ObjectGenerator, draw_noise, load_generator
-from geoflow.preview import draw_grids, sheet
+from geoflow.point_generator import PointGenerator
+from geoflow.preview import draw_clouds, draw_grids, sheet
 
-POINTS, SEED, ATTEMPTS, PAIRS, DRAWN = 2048, 0, 3, 10, 3
+Generator = ObjectGenerator | PointGenerator
+
+POINTS, SEED, ATTEMPTS, PAIRS, DRAWN, SIDE = 2048, 0, 3, 10, 3, 192
 BEGIN = time.monotonic()
 
 
@@ -76,20 +83,31 @@ class ShapeSet:
     """Grids, their category numbers and clouds, in the same order.
 
     Attributes:
-        grids: (N, R, R, R), int8 in units of truncation / 127, or float32 in cube units.
+        grids: (N, R, R, R), int8 in units of truncation / 127, or float32 in cube units; None where
+            there were clouds from the start.
         labels: (N,) numbers of the generator's categories.
         clouds: (N, 2048, 3) float32.
         meshes: share of watertight meshes, fragments and so on.
+        factor: of grids, to cube units.
     """
 
-    grids: np.ndarray
+    grids: np.ndarray | None
     labels: np.ndarray
     clouds: np.ndarray
     meshes: dict[str, float]
+    factor: float = 1.0
 
     def of(self, category: int) -> np.ndarray:
         """(n, 2048, 3) clouds of a category."""
         return self.clouds[self.labels == category]
+
+    def pictures(self, places: np.ndarray | list[int], device: torch.device) -> np.ndarray:
+        """(B, size, size, 3) uint8; a cell that is not finite counts as outside."""
+        if self.grids is None:
+            return draw_clouds(torch.from_numpy(self.clouds[places]).to(device), SIDE)
+        values = torch.from_numpy(self.grids[places]).to(device).float() * self.factor
+        parts = [draw_grids(part, SIDE) for part in values.nan_to_num(nan=1.0).split(16)]
+        return np.concatenate(parts)
 
 
 def say(text: str) -> None:
@@ -127,7 +145,12 @@ def submit(
 
 
 def collect(
-    name: str, clouds: Iterable[Cloud], grids: np.ndarray, labels: np.ndarray, failed: int = 0
+    name: str,
+    clouds: Iterable[Cloud],
+    grids: np.ndarray,
+    labels: np.ndarray,
+    factor: float = 1.0,
+    failed: int = 0,
 ) -> ShapeSet:
     """Waits for the meshes; a cloud still missing becomes points at the origin."""
     done = list(clouds)
@@ -145,7 +168,7 @@ def collect(
     origin = np.zeros((POINTS, 3), np.float32)
     points = np.stack([origin if c.points is None else c.points for c in done])
     say(f"{name}: {len(meshed)} of {len(done)} meshed")
-    return ShapeSet(grids, labels, points, meshes)
+    return ShapeSet(grids, labels, points, meshes, factor)
 
 
 # -- the sets -------------------------------------------------------------------------------------
@@ -162,6 +185,58 @@ def choose_shapes(
     return np.concatenate(places)
 
 
+def number_categories(
+    args: argparse.Namespace, generator: Generator, dataset: ShapeDataset
+) -> np.ndarray:
+    """The generator's number of each of the data set's categories, -1 for others.
+
+    Raises:
+        ValueError: the data set lacks a category.
+    """
+    absent = sorted(set(generator.categories) - set(dataset.categories))
+    if absent:
+        raise ValueError(f"{args.data} lacks the checkpoint's categories {', '.join(absent)}")
+    number = {c: k for k, c in enumerate(generator.categories)}
+    return np.array([number.get(c, -1) for c in dataset.categories])
+
+
+def check_counts(
+    args: argparse.Namespace, generator: Generator, split: str, labels: np.ndarray
+) -> None:
+    """Raises ValueError where a category has too few shapes."""
+    counts = np.bincount(labels, minlength=len(generator.categories))
+    if counts.min() < args.per_category:
+        raise ValueError(
+            f"{args.data} has {counts.min()} {split} shapes of "
+            f"{generator.categories[int(counts.argmin())]}; --per-category "
+            f"{args.per_category} needs as many; ask for fewer"
+        )
+
+
+def read_clouds(args: argparse.Namespace, generator: PointGenerator) -> dict[str, ShapeSet]:
+    """Validation and training clouds: stored points, in cube units.
+
+    Raises:
+        ValueError: the data set lacks a category, or has too few shapes of one, or too few points.
+    """
+    dataset = ShapeDataset.open(args.data)
+    number = number_categories(args, generator, dataset)
+    if dataset.points < POINTS:
+        raise ValueError(f"{args.data} must have {POINTS} points a shape; it has {dataset.points}")
+    index = {name: place for place, name in enumerate(dataset.categories)}
+    rng = np.random.default_rng(SEED)
+    sets = {}
+    for split, limit in (("validation", args.per_category), ("train", args.train_limit)):
+        labels = number[[index[row["category"]] for row in dataset.rows(split)]]
+        places = [np.flatnonzero(labels == k)[:limit] for k in range(len(generator.categories))]
+        keep = np.concatenate(places)
+        check_counts(args, generator, split, labels[keep])
+        drawn = rng.permutation(dataset.points)[:POINTS]
+        clouds = dataset.load_points(split)[0][np.ix_(keep, drawn)]
+        sets[split] = ShapeSet(None, labels[keep], clouds, {})
+    return sets
+
+
 def read_grids(
     args: argparse.Namespace, generator: ObjectGenerator
 ) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], float]:
@@ -171,24 +246,15 @@ def read_grids(
         ValueError: the data set lacks a category, or has too few shapes of one.
     """
     dataset = ShapeDataset.open(args.data)
-    absent = sorted(set(generator.categories) - set(dataset.categories))
-    if absent:
-        raise ValueError(f"{args.data} lacks the checkpoint's categories {', '.join(absent)}")
+    number = number_categories(args, generator, dataset)
     if abs(dataset.truncation - generator.config["data"]["truncation"]) > 1e-6:
         raise ValueError(f"{args.data} and the checkpoint differ in the truncation of the grids")
     values, stored, names = dataset.load_sdf(generator.resolution, "all", max(1, args.workers))
-    number = {c: k for k, c in enumerate(generator.categories)}
-    labels = np.array([number.get(c, -1) for c in dataset.categories])[stored]
+    labels = number[stored]
     sets = {}
     for split, limit in (("validation", args.per_category), ("train", args.train_limit)):
         keep = choose_shapes(names, labels, split, generator.categories, limit)
-        counts = np.bincount(labels[keep], minlength=len(number))
-        if counts.min() < args.per_category:
-            raise ValueError(
-                f"{args.data} has {counts.min()} {split} shapes of "
-                f"{generator.categories[int(counts.argmin())]}; --per-category "
-                f"{args.per_category} needs as many; ask for fewer"
-            )
+        check_counts(args, generator, split, labels[keep])
         sets[split] = values[keep], labels[keep]
     return sets, dataset.truncation
 
@@ -229,6 +295,29 @@ def retry(
     return failed
 
 
+def generate_clouds(
+    generator: PointGenerator, samplers: list[Sampler], count: int
+) -> dict[Sampler, ShapeSet]:
+    """`count` clouds a category from every sampler; one that is not finite becomes the origin."""
+    total = count * len(generator.categories)
+    noise = torch.stack([draw_noise(SEED, i, (POINTS, 3)) for i in range(total)])
+    names = [generator.category_of(i) for i in range(total)]
+    batch, sets = 100 if generator.device.type == "cuda" else 4, {}
+    for sampler in samplers:
+        options = {"steps": sampler.calls, "cumulative": sampler.cumulative}
+        parts = [
+            generator.clouds(noise[a : a + batch], names[a : a + batch], **options).cpu().numpy()
+            for a in range(0, total, batch)
+        ]
+        clouds = np.concatenate(parts)
+        lost = ~np.isfinite(clouds).all((1, 2))
+        clouds[lost] = 0
+        say(f"{sampler.name}: {total} clouds sampled, {lost.sum()} not finite")
+        labels = np.arange(total) % len(generator.categories)
+        sets[sampler] = ShapeSet(None, labels, clouds, {})
+    return sets
+
+
 def generate_sets(
     generator: ObjectGenerator, samplers: list[Sampler], count: int, pool: ProcessPoolExecutor
 ) -> dict[Sampler, ShapeSet]:
@@ -247,7 +336,7 @@ def generate_sets(
     for sampler, (number, grids, pending) in drawn.items():
         clouds = list(pending)
         failed = retry(generator, sampler, names, grids, clouds, number)
-        sets[sampler] = collect(sampler.name, clouds, grids, labels, failed)
+        sets[sampler] = collect(sampler.name, clouds, grids, labels, failed=failed)
     return sets
 
 
@@ -371,20 +460,13 @@ def measure_seams(
 # -- pictures and text ----------------------------------------------------------------------------
 
 
-def draw(grids: np.ndarray, factor: float, device: torch.device) -> np.ndarray:
-    """(B, size, size, 3) pictures; a cell that is not finite counts as outside."""
-    values = torch.from_numpy(grids).to(device).float() * factor
-    parts = [draw_grids(part, 192) for part in values.nan_to_num(nan=1.0).split(16)]
-    return np.concatenate(parts)
-
-
 def contact_sheet(
-    path: Path, shapes: ShapeSet, factor: float, categories: list[str], device: torch.device
+    path: Path, shapes: ShapeSet, categories: list[str], device: torch.device
 ) -> None:
     """The first three shapes a category; a column is a category."""
     count = min(DRAWN, int(np.bincount(shapes.labels).min()))
     places = np.stack([np.flatnonzero(shapes.labels == k)[:count] for k in range(len(categories))])
-    tiles = draw(shapes.grids[places.T.ravel()], factor, device)
+    tiles = shapes.pictures(places.T.ravel(), device)
     path.write_bytes(sheet(tiles, len(categories)))
 
 
@@ -394,19 +476,18 @@ def write_pictures(
     validation: ShapeSet,
     training: ShapeSet,
     copies: tuple[Sampler, list[dict[str, Any]]],
-    factor: float,
-    generator: ObjectGenerator,
+    generator: Generator,
 ) -> None:
     """Contact sheets, and the closest pairs: generated on the left, training on the right."""
     categories, device = generator.categories, generator.device
-    contact_sheet(out / "validation.png", validation, factor, categories, device)
+    contact_sheet(out / "validation.png", validation, categories, device)
     for sampler, shapes in generated.items():
         plural = "call" if sampler.calls == 1 else "calls"
         end = f"{sampler.calls}{plural}" if sampler.cumulative else f"{sampler.calls}"
-        contact_sheet(out / f"samples_{end}.png", shapes, 1.0, categories, device)
+        contact_sheet(out / f"samples_{end}.png", shapes, categories, device)
     sampler, pairs = copies
-    left = draw(generated[sampler].grids[[p["generated"] for p in pairs]], 1.0, device)
-    right = draw(training.grids[[p["training_row"] for p in pairs]], factor, device)
+    left = generated[sampler].pictures([p["generated"] for p in pairs], device)
+    right = training.pictures([p["training_row"] for p in pairs], device)
     tiles = np.stack([left, right], 1).reshape(-1, *left.shape[1:])
     (out / "closest_pairs.png").write_bytes(sheet(tiles, 4))
 
@@ -428,6 +509,8 @@ def markdown(report: dict[str, Any]) -> str:
         f"{copies['median_validation_to_training']:.5f}, ratio {copies['ratio']:.2f}; "
         f"smallest {copies['smallest_generated']:.5f} and {copies['smallest_validation']:.5f}"
     )
+    if "meshes" not in report:
+        return "\n".join(lines)
     lines += ["", "| set | watertight | fragments removed | components | no surface |"]
     lines.append("|---" * 5 + "|")
     for name, row in report["meshes"].items():
@@ -447,28 +530,24 @@ def markdown(report: dict[str, Any]) -> str:
 def run(args: argparse.Namespace, pool: ProcessPoolExecutor) -> dict[str, Any]:
     """Everything; returns what few_steps.json holds."""
     generator = load_generator(args.checkpoint, args.device)
-    categories, device = generator.categories, generator.device
-    say(f"loaded {args.checkpoint} on {device}")
-    grids, truncation = read_grids(args, generator)
-    factor = truncation / 127
-    say("read " + " and ".join(f"{len(g)} {name}" for name, (g, _) in grids.items()) + " shapes")
-    pending = {name: submit(pool, g, factor, i) for i, (name, (g, _)) in enumerate(grids.items())}
+    say(f"loaded {args.checkpoint} on {generator.device}")
     samplers = [Sampler(calls, True) for calls in args.steps]
     reference = Sampler(args.reference, False)
     samplers += dict.fromkeys([Sampler(max(args.steps), False), reference])
+    if isinstance(generator, PointGenerator):
+        real, extra = read_clouds(args, generator), {}
+        generated = generate_clouds(generator, samplers, args.per_category)
+    else:
+        real, generated, extra = run_grids(args, generator, samplers, pool)
+    device, validation, training = generator.device, real["validation"], real["train"]
     copier = Sampler(2 if 2 in args.steps else args.steps[-1], True)
-    generated = generate_sets(generator, samplers, args.per_category, pool)
-    real = {name: collect(name, pending[name], *grids[name]) for name in grids}
-    validation, training = real["validation"], real["train"]
     named = {sampler.name: shapes for sampler, shapes in generated.items()}
-    scores, found = score_categories(categories, named, validation, training, copier.name, device)
-    patch = int(generator.config["network"]["arguments"].get("patch", 8))
-    seams = {"validation": measure_seams(validation.grids, factor, truncation, patch, device)}
-    for name, shapes in named.items():
-        seams[name] = measure_seams(shapes.grids, 1.0, truncation, patch, device)
-    copies = summarise_copies(found, categories)
+    scores, found = score_categories(
+        generator.categories, named, validation, training, copier.name, device
+    )
+    copies = summarise_copies(found, generator.categories)
     pairs = copies["closest_pairs"]
-    write_pictures(args.out, generated, validation, training, (copier, pairs), factor, generator)
+    write_pictures(args.out, generated, validation, training, (copier, pairs), generator)
     return {
         "checkpoint": generator.config.get("training", {}) | {"digest": generator.digest},
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
@@ -476,10 +555,34 @@ def run(args: argparse.Namespace, pool: ProcessPoolExecutor) -> dict[str, Any]:
         "training_shapes": len(training.labels),
         "one_nna": {"categories": scores} | summarise_scores(scores, samplers, reference),
         "copies": {"sampler": copier.name} | copies,
-        "meshes": {name: s.meshes for name, s in (real | named).items()},
-        "seams": seams,
+        **extra,
         "seconds": round(time.monotonic() - BEGIN, 1),
     }
+
+
+def run_grids(
+    args: argparse.Namespace,
+    generator: ObjectGenerator,
+    samplers: list[Sampler],
+    pool: ProcessPoolExecutor,
+) -> tuple[dict[str, ShapeSet], dict[Sampler, ShapeSet], dict[str, Any]]:
+    """Real and generated sets by way of meshes, and what is measured of meshes and grids alone."""
+    grids, truncation = read_grids(args, generator)
+    factor = truncation / 127
+    say("read " + " and ".join(f"{len(g)} {name}" for name, (g, _) in grids.items()) + " shapes")
+    pending = {name: submit(pool, g, factor, i) for i, (name, (g, _)) in enumerate(grids.items())}
+    generated = generate_sets(generator, samplers, args.per_category, pool)
+    real = {name: collect(name, pending[name], *grids[name], factor) for name in grids}
+    named = {sampler.name: shapes for sampler, shapes in generated.items()}
+    patch = int(generator.config["network"]["arguments"].get("patch", 8))
+    seams = {}
+    for name, shapes in ({"validation": real["validation"]} | named).items():
+        assert shapes.grids is not None
+        seams[name] = measure_seams(
+            shapes.grids, shapes.factor, truncation, patch, generator.device
+        )
+    meshes = {name: shapes.meshes for name, shapes in (real | named).items()}
+    return real, generated, {"meshes": meshes, "seams": seams}
 
 
 def call_counts(text: str) -> list[int]:

@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from geoflow.noises import Noise as Noise
     from geoflow.pipelines import ObjectGenerator as ObjectGenerator
     from geoflow.pipelines import load_generator as load_generator
+    from geoflow.point_generator import PointGenerator as PointGenerator
     from geoflow.preview import trace_grid as trace_grid
 
 __version__ = "0.1.0"
 __all__ = [
     "Noise",
     "ObjectGenerator",
+    "PointGenerator",
     "SurfaceMesh",
     "__version__",
     "describe",
@@ -41,6 +43,7 @@ __all__ = [
 _WHERE = {
     "Noise": "noises",
     "ObjectGenerator": "pipelines",
+    "PointGenerator": "point_generator",
     "SurfaceMesh": "geometry.mesh",
     "describe": "geometry.mesh",
     "load_generator": "pipelines",

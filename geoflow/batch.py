@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from geoflow import __version__
-from geoflow.files import write_atomically
+from geoflow.files import check_target, write_atomically
+from geoflow.geometry.cloudfile import ply_header, ply_rows
 from geoflow.geometry.export import write_mesh
 from geoflow.pipelines import ObjectGenerator, Shape
+from geoflow.point_generator import CloudShape, PointGenerator
 
 MANIFEST = "manifest.json"
 SAVE_EVERY = 25
@@ -22,8 +24,9 @@ class Order:
     """What `geoflow generate` was asked for.
 
     Attributes:
-        n, steps, category, seed, guidance, resolution: see ObjectGenerator.generate.
-        format: obj, glb, stl, ply or 3mf.
+        n, steps, category, seed, guidance: see ObjectGenerator.generate.
+        resolution: of meshes, see there; None for clouds.
+        format: obj, glb, stl, ply or 3mf; ply for clouds.
     """
 
     n: int
@@ -31,12 +34,18 @@ class Order:
     category: str
     seed: int
     guidance: float
-    resolution: int
+    resolution: int | None
     format: str
+
+    def sampling(self) -> dict[str, Any]:
+        """Options of the generator's `stream`."""
+        known = {"steps": self.steps, "category": self.category, "seed": self.seed}
+        known["guidance"] = self.guidance
+        return known if self.resolution is None else known | {"resolution": self.resolution}
 
 
 class Batch:
-    """A folder of generated meshes and its manifest.
+    """A folder of generated meshes or clouds and its manifest.
 
     Args:
         folder: created where missing.
@@ -60,7 +69,7 @@ class Batch:
         self,
         folder: Path,
         order: Order,
-        generator: ObjectGenerator,
+        generator: ObjectGenerator | PointGenerator,
         *,
         resume: bool = False,
         overwrite: bool = False,
@@ -79,11 +88,12 @@ class Batch:
 
     def head(self) -> dict[str, Any]:
         """Everything that determines the shapes."""
+        order = {name: value for name, value in asdict(self.order).items() if value is not None}
         return {
             "geoflow": __version__,
             "checkpoint": self.generator.digest,
             "device": self.generator.device.type,
-            **asdict(self.order),
+            **order,
         }
 
     def asked(self) -> list[dict[str, Any]]:
@@ -96,15 +106,7 @@ class Batch:
 
     def run(self) -> Iterator[dict[str, Any]]:
         """Makes and writes what is missing; yields each shape's manifest entry."""
-        o = self.order
-        stream = self.generator.stream(
-            self.missing(),
-            steps=o.steps,
-            category=o.category,
-            seed=o.seed,
-            guidance=o.guidance,
-            resolution=o.resolution,
-        )
+        stream = self.generator.stream(self.missing(), **self.order.sampling())
         try:
             for count, shape in enumerate(stream, 1):
                 self.shapes[shape.index] = entry = self._write(shape)
@@ -125,21 +127,26 @@ class Batch:
         category = self.generator.category_of(index, self.order.category)
         return f"{category}_{index:05d}.{self.order.format}"
 
-    def _write(self, shape: Shape) -> dict[str, Any]:
-        name, mesh = self._name(shape.index), shape.mesh
+    def _write(self, shape: Shape | CloudShape) -> dict[str, Any]:
+        name = self._name(shape.index)
         path = self.folder / name
-        write_mesh(path, mesh.vertices, mesh.faces, mesh.normals, overwrite=self.replace)
-        return {
-            "index": shape.index,
-            "file": name,
-            "category": shape.category,
-            "vertices": len(mesh.vertices),
-            "faces": len(mesh.faces),
-            "watertight": mesh.watertight,
-            "volume": round(mesh.volume, 9),
-            "fragments_removed": mesh.fragments_removed,
-            "seconds": round(shape.seconds, 4),
-        }
+        entry = {"index": shape.index, "file": name, "category": shape.category}
+        if isinstance(shape, CloudShape):
+            check_target(path, overwrite=self.replace)
+            head = ply_header(len(shape.points), coloured=False)
+            write_atomically(path, head + ply_rows(shape.points), sync=False)
+            known = {"points": len(shape.points)}
+        else:
+            mesh = shape.mesh
+            write_mesh(path, mesh.vertices, mesh.faces, mesh.normals, overwrite=self.replace)
+            known = {
+                "vertices": len(mesh.vertices),
+                "faces": len(mesh.faces),
+                "watertight": mesh.watertight,
+                "volume": round(mesh.volume, 9),
+                "fragments_removed": mesh.fragments_removed,
+            }
+        return entry | known | {"seconds": round(shape.seconds, 4)}
 
     def _refuse_existing(self) -> None:
         there = [MANIFEST, *(self._name(i) for i in range(self.order.n))]
@@ -170,9 +177,13 @@ class Batch:
 def summary(batch: Batch, seconds: float) -> str:
     """One line: how many shapes, where, how long, how clean."""
     made = batch.asked()
-    closed = sum(s["watertight"] for s in made)
-    return (
-        f"{len(made)} of {batch.order.n} shapes in {batch.folder} "
-        f"({len({s['category'] for s in made})} categories, {closed} watertight, "
-        f"{sum(s['fragments_removed'] for s in made)} fragments removed, {seconds:.1f} s)"
-    )
+    kinds = f"{len({s['category'] for s in made})} categories"
+    if batch.order.resolution is None:
+        clean = f"{sum(s['points'] for s in made):,} points"
+    else:
+        clean = (
+            f"{sum(s['watertight'] for s in made)} watertight, "
+            f"{sum(s['fragments_removed'] for s in made)} fragments removed"
+        )
+    count = f"{len(made)} of {batch.order.n} shapes in {batch.folder}"
+    return f"{count} ({kinds}, {clean}, {seconds:.1f} s)"

@@ -32,6 +32,10 @@ class MeshFormat(StrEnum):
     obj, glb, stl, ply, three_mf = "obj", "glb", "stl", "ply", "3mf"
 
 
+class Backbone(StrEnum):
+    grid, points = "grid", "points"
+
+
 class Resolution(StrEnum):
     r64, r128, r256 = "64", "128", "256"
 
@@ -56,29 +60,38 @@ def generate(
     guidance: Annotated[
         float, typer.Option(help="Above 1 exaggerates the category, at twice the cost.")
     ] = 1.0,
-    resolution: Annotated[Resolution, typer.Option(help="Cells a side.")] = Resolution.r128,
-    format: Annotated[MeshFormat, typer.Option(help="File format.")] = MeshFormat.obj,
-    out: Annotated[Path, typer.Option(help="Folder for the meshes.")] = Path("outputs"),
+    resolution: Annotated[
+        Resolution | None, typer.Option(help="Cells a side of the meshed grid, 128 if not given.")
+    ] = None,
+    format: Annotated[
+        MeshFormat | None, typer.Option(help="obj if not given; a cloud is always ply.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the shapes.")] = Path("outputs"),
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.auto,
+    backbone: Annotated[
+        Backbone, typer.Option(help="grid makes meshes, points makes clouds.")
+    ] = Backbone.grid,
     checkpoint: Annotated[
-        str, typer.Option(help="A bundled name, or a folder with config.json.")
-    ] = "objects",
+        str | None,
+        typer.Option(help="A bundled name (objects if not given), or a folder with config.json."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Finish an interrupted run.")] = False,
 ) -> None:
-    """Generate closed meshes: DIR/<category>_<index>.<format> and DIR/manifest.json."""
+    """Generate meshes or clouds: DIR/<category>_<index>.<format> and DIR/manifest.json."""
     begin = time.monotonic()
     check_least(1, n=n, steps=steps)
     check_least(0, seed=seed, guidance=guidance)
     if overwrite and resume:
         raise UsageError("--overwrite and --resume exclude each other; give one")
+    name, cells, suffix = _backbone_options(backbone, checkpoint, resolution, format)
     from geoflow.batch import Batch, Order, summary
     from geoflow.pipelines import load_generator, pick_device
 
     usage(pick_device, device.value)
-    generator = load_generator(checkpoint, device.value)
+    generator = load_generator(name, device.value, backbone.value)
     usage(generator.category_of, 0, category)
-    order = Order(n, steps, category, seed, guidance, int(resolution.value), format.value)
+    order = Order(n, steps, category, seed, guidance, cells, suffix)
     batch = Batch(out, order, generator, resume=resume, overwrite=overwrite)
     if resume and not batch.resumed:
         note(f"{out} holds no manifest to resume; starting afresh")
@@ -93,21 +106,42 @@ def generate(
     print(summary(batch, time.monotonic() - begin))
 
 
+def _backbone_options(
+    backbone: Backbone,
+    checkpoint: str | None,
+    resolution: Resolution | None,
+    format: MeshFormat | None,
+) -> tuple[str, int | None, str]:
+    """Checkpoint, cells a side and format, for what was not given too."""
+    if backbone == Backbone.grid:
+        cells = 128 if resolution is None else int(resolution.value)
+        return checkpoint or "objects", cells, (format or MeshFormat.obj).value
+    if format not in (None, MeshFormat.ply):
+        raise UsageError(f"--format: a cloud is written as ply; got {format.value}")
+    if resolution is not None:
+        raise UsageError("--resolution is of meshes; leave it out with --backbone points")
+    if checkpoint is None:
+        raise UsageError(
+            "--backbone points needs --checkpoint, the folder of a trained one: none is bundled yet"
+        )
+    return checkpoint, None, MeshFormat.ply.value
+
+
 @app.command()
 @one_line
 def render(
-    folder: Annotated[Path, typer.Argument(help="Folder of meshes, such as outputs.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of meshes or clouds, such as outputs.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="PNG to write.")] = Path("sheet.png"),
-    columns: Annotated[int | None, typer.Option(help="Meshes in a row.")] = None,
-    limit: Annotated[int, typer.Option(help="Draw at most so many meshes.")] = 100,
+    columns: Annotated[int | None, typer.Option(help="Shapes in a row.")] = None,
+    limit: Annotated[int, typer.Option(help="Draw at most so many shapes.")] = 100,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the picture.")] = False,
 ) -> None:
-    """Draw a contact sheet of a folder of meshes."""
+    """Draw a contact sheet of a folder of meshes and .ply clouds."""
     check_least(1, columns=columns, limit=limit)
     if out.suffix.lower() != ".png":
         raise UsageError(f"--out must end in .png; got {out}")
     if not folder.is_dir():
-        raise UsageError(f"DIR must be a folder of meshes; {folder} is not one")
+        raise UsageError(f"DIR must be a folder of shapes; {folder} is not one")
     endings = {f".{f.value}" for f in MeshFormat}
     paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in endings)
     if not paths:
@@ -124,7 +158,7 @@ def render(
             overwrite=overwrite,
             progress=lambda done, total: advance(""),
         )
-    print(f"{len(paths)} meshes in {out}")
+    print(f"{len(paths)} shapes in {out}")
 
 
 @app.command()
@@ -288,7 +322,7 @@ def info() -> None:
             owners = importlib.metadata.packages_distributions().get(name, [name])
             version = importlib.metadata.version(owners[0])
         print(f"{name} {version} ({use})")
-    generator = load_generator("objects", "cpu")
+    generator = load_generator("objects", "cpu", "grid")
     size = sum(p.numel() for p in generator.net.parameters()) / 1e6
     print(f"checkpoint objects {generator.digest[:12]}, {size:.1f} M parameters")
     print(f"categories: {', '.join(generator.categories)}")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import torch
@@ -15,18 +14,26 @@ from torch import Tensor
 
 from geoflow.checkpoint import load_checkpoint
 from geoflow.checks import at_least, one_of
+from geoflow.class_sampler import ClassSampler, draw_noise, pick_device
 from geoflow.geometry.mesh import SurfaceMesh, surface_mesh
-from geoflow.networks.layers import Condition
-from geoflow.sampling import sample, time_grid
-from geoflow.settings import network_with, read_grid_settings, read_transport
-from geoflow.threads import single_threaded_torch
+from geoflow.point_generator import PointGenerator
+from geoflow.settings import network_name, read_grid_settings
 
 if TYPE_CHECKING:
     import trimesh
 
 BUNDLED = ("objects",)
-BYTES_PER_SAMPLE = 150_000_000
-"""Peak GPU memory of one 64^3 sample in a network call, generously."""
+
+__all__ = [
+    "BUNDLED",
+    "ObjectGenerator",
+    "PointGenerator",
+    "Shape",
+    "assets_folder",
+    "draw_noise",
+    "load_generator",
+    "pick_device",
+]
 
 
 @dataclass(frozen=True)
@@ -46,17 +53,6 @@ class Shape:
     seconds: float
 
 
-@dataclass(frozen=True)
-class _Request:
-    """What `ObjectGenerator.stream` was asked for."""
-
-    seed: int
-    category: str
-    steps: int
-    guidance: float
-    resolution: int
-
-
 def assets_folder() -> Path:
     """Where the bundled checkpoints are: inside the wheel, or at the top of a checkout."""
     here = Path(__file__).parent
@@ -64,30 +60,7 @@ def assets_folder() -> Path:
     return inside if inside.is_dir() else here.parent / "assets"
 
 
-def pick_device(name: str = "auto") -> torch.device:
-    """ "auto" | "cpu" | "cuda" to a device.
-
-    Raises:
-        ValueError: another name, or "cuda" without a GPU that torch can use.
-    """
-    one_of("device", name, ("auto", "cpu", "cuda"))
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError(
-            "device cuda needs a GPU that torch can use; it finds none; use cpu or auto"
-        )
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
-
-
-def draw_noise(seed: int, index: int, shape: Sequence[int], attempt: int = 0) -> Tensor:
-    """Standard normal noise that depends on (seed, index, attempt) alone, float32 on the CPU."""
-    mixed = np.random.SeedSequence([seed, index, attempt]).generate_state(1, np.uint64)[0]
-    generator = torch.Generator().manual_seed(int(mixed) & (2**63 - 1))
-    return torch.randn(tuple(shape), generator=generator)
-
-
-class ObjectGenerator:
+class ObjectGenerator(ClassSampler):
     """Class-conditional SDF generator.
 
     Args:
@@ -100,55 +73,20 @@ class ObjectGenerator:
         ValueError: config is not what it must be, or the weights do not fit its network.
     """
 
+    backbone = "grid"
+    sample_bytes = 150_000_000
+
     def __init__(
         self, config: dict[str, Any], weights: dict[str, Tensor], digest: str, device: torch.device
     ) -> None:
         self.settings = read_grid_settings(config)
-        self.transport = read_transport(config)
-        self.net = network_with(config, weights)
-        self.metres = self.settings.metres
-        self.categories = list(self.metres)
         self.resolution = self.settings.resolution
-        self.config, self.digest, self.device = config, digest, device
-        self.net.eval().requires_grad_(False).to(device)
-
-    # -- what is asked for ------------------------------------------------------------------
-
-    def category_of(self, index: int, category: str = "all") -> str:
-        """The category of shape `index`: "all" takes the categories in turn.
-
-        Raises:
-            ValueError: unknown category; lists them and the nearest.
-        """
-        if category == "all":
-            return self.categories[index % len(self.categories)]
-        one_of("category", category, ["all", *self.categories])
-        return category
+        super().__init__(self.settings, config, weights, digest, device)
 
     @property
     def reads_clouds(self) -> bool:
         """Whether the network takes a sparse cloud as a condition."""
         return getattr(self.net, "cloud", None) is not None
-
-    def _label(self, category: str | None) -> int:
-        """The number of a category; None has the one after the last."""
-        if category is None:
-            return len(self.categories)
-        return self.categories.index(self.category_of(0, category))
-
-    def batch_size(self) -> int:
-        """Samples per network call.
-
-        On a CPU always 1: a result that never depends on what else is in the batch is the same
-        to the last bit, and other samples keep the other cores busy. On a GPU as many as fit, at
-        most 64.
-        """
-        if self.device.type != "cuda":
-            return 1
-        free, _ = torch.cuda.mem_get_info(self.device)
-        return int(min(64, max(1, 0.8 * free // BYTES_PER_SAMPLE)))
-
-    # -- sampling ---------------------------------------------------------------------------
 
     def sdf(
         self,
@@ -168,12 +106,7 @@ class ObjectGenerator:
             categories: B names, or None where the network is not told.
             clouds: (B, L, 3) points of the surfaces in the cube [-1, 1]^3, for a network that
                 reads them.
-            steps: network calls.
-            guidance: 1 samples the data; above 1 exaggerates the category, at two calls a step.
-            cumulative: True folds the map, False samples with r = t, the ordinary multi-step way;
-                None does as the checkpoint's config says ("sampling": the map up to
-                "cumulative_calls" calls, all where it says nothing; "shift" of the time grid).
-            on_step: called with (calls made, state) after each step; may raise to stop.
+            steps, guidance, cumulative, on_step: see `ClassSampler.carry`.
 
         Returns:
             (B, R, R, R) float32 truncated SDF over [-1, 1]^3, negative inside, on the device.
@@ -186,26 +119,16 @@ class ObjectGenerator:
                 "the checkpoint must be one that reads clouds (recipe objects-surface); this one "
                 "does not; use another"
             )
-        index = [self._label(c) for c in categories]
-        labels = torch.tensor(index, device=self.device)
-        given = None if clouds is None else clouds.to(self.device)
-        null = Condition(torch.full_like(labels, len(self.categories)), given)
+        grids = self.carry(
+            noise,
+            categories,
+            context=clouds,
+            steps=steps,
+            guidance=guidance,
+            cumulative=cumulative,
+            on_step=on_step,
+        )
         known = self.settings
-        times = time_grid(self.transport, steps, shift=known.shift)
-        if cumulative is None:
-            cumulative = known.cumulative_calls is None or steps <= known.cumulative_calls
-        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
-            grids = sample(
-                self.transport,
-                self.net,
-                noise.to(self.device),
-                times,
-                Condition(labels, given),
-                cumulative=cumulative,
-                guidance=guidance,
-                null=null,
-                on_step=on_step,
-            )
         return grids * (known.truncation * known.std) + known.truncation * known.mean
 
     def mesh(self, grid: Tensor, category: str, resolution: int = 128) -> SurfaceMesh:
@@ -236,9 +159,7 @@ class ObjectGenerator:
         guidance: float = 1.0,
         resolution: int = 128,
     ) -> Iterator[Shape]:
-        """Makes shapes in the order of `indices`, several at a time: on a CPU one a core.
-
-        torch works with one thread an operation until the last shape is taken.
+        """Makes shapes in the order of `indices`, several at a time, see `ClassSampler.in_order`.
 
         Args:
             indices: numbers of the shapes; shape i depends on (seed, i) and the options alone.
@@ -253,58 +174,26 @@ class ObjectGenerator:
         Raises:
             ValueError: an unknown category, or a number out of range.
         """
-        at_least("seed", seed, 0)
-        at_least("steps", steps, 1)
-        at_least("guidance", guidance, 0)
+        self.check_request(seed, steps, guidance, category)
         one_of("resolution", resolution, (64, 128, 256))
-        self.category_of(0, category)
-        ask = _Request(seed, category, steps, guidance, resolution)
-        with single_threaded_torch() as workers, ThreadPoolExecutor(workers) as pool:
-            waiting: list[Future[Shape]] = []
-            try:
-                for start in range(0, len(indices), size := self.batch_size()):
-                    waiting += self._start(ask, indices[start : start + size], pool)
-                    ahead = 2 * max(size, workers)
-                    while waiting and (waiting[0].done() or len(waiting) > ahead):
-                        yield waiting.pop(0).result()
-                while waiting:
-                    yield waiting.pop(0).result()
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
 
-    def _start(
-        self, ask: _Request, part: Sequence[int], pool: ThreadPoolExecutor
-    ) -> list[Future[Shape]]:
-        """Starts some shapes: on a CPU all of their making, on a GPU their meshing."""
-        if self.device.type != "cuda":
-            return [pool.submit(self._finish, ask, i) for i in part]
-        begin = time.perf_counter()
-        grids = self._draw(ask, part)
-        spent = (time.perf_counter() - begin) / len(part)
-        return [
-            pool.submit(self._finish, ask, i, grid, spent)
-            for i, grid in zip(part, grids, strict=True)
-        ]
+        def draw(part: Sequence[int], attempt: int = 0) -> np.ndarray:
+            noise = [draw_noise(seed, i, self.grid_shape(), attempt) for i in part]
+            names = [self.category_of(i, category) for i in part]
+            grids = self.sdf(torch.stack(noise), names, steps=steps, guidance=guidance)
+            return grids.cpu().numpy()
 
-    def _draw(self, ask: _Request, part: Sequence[int], attempt: int = 0) -> np.ndarray:
-        """(B, R, R, R) signed distances of the shapes `part`."""
-        noise = [draw_noise(ask.seed, i, self.grid_shape(), attempt) for i in part]
-        names = [self.category_of(i, ask.category) for i in part]
-        grids = self.sdf(torch.stack(noise), names, steps=ask.steps, guidance=ask.guidance)
-        return grids.cpu().numpy()
+        def finish(index: int, grid: np.ndarray, spent: float) -> Shape:
+            """Meshes; an empty grid (never seen so far) is drawn again from fresh noise."""
+            begin, attempt = time.perf_counter(), 0
+            while not (grid < 0).any() and attempt < 3:
+                attempt += 1
+                grid = draw([index], attempt)[0]
+            name = self.category_of(index, category)
+            mesh = surface_mesh(grid, resolution, self.metres[name])
+            return Shape(index, name, mesh, spent + time.perf_counter() - begin)
 
-    def _finish(
-        self, ask: _Request, index: int, grid: np.ndarray | None = None, spent: float = 0.0
-    ) -> Shape:
-        """Meshes one grid; an empty one (never seen so far) is drawn again from fresh noise."""
-        begin, attempt = time.perf_counter(), 0
-        values: np.ndarray = self._draw(ask, [index])[0] if grid is None else grid
-        while not (values < 0).any() and attempt < 3:
-            attempt += 1
-            values = self._draw(ask, [index], attempt)[0]
-        name = self.category_of(index, ask.category)
-        mesh = surface_mesh(values, ask.resolution, self.metres[name])
-        return Shape(index, name, mesh, spent + time.perf_counter() - begin)
+        return self.in_order(indices, self.batch_size(), draw, finish)
 
     def generate(
         self,
@@ -358,16 +247,32 @@ class ObjectGenerator:
         return meshes
 
 
-def load_generator(name: str | Path = "objects", device: str = "auto") -> ObjectGenerator:
-    """Loads a bundled checkpoint by name, or one from a folder.
+@overload
+def load_generator(
+    name: str | Path = ..., device: str = ..., backbone: None = None
+) -> ObjectGenerator | PointGenerator: ...
+@overload
+def load_generator(name: str | Path, device: str, backbone: Literal["grid"]) -> ObjectGenerator: ...
+@overload
+def load_generator(
+    name: str | Path, device: str, backbone: Literal["points"]
+) -> PointGenerator: ...
+
+
+def load_generator(
+    name: str | Path = "objects", device: str = "auto", backbone: str | None = None
+) -> ObjectGenerator | PointGenerator:
+    """Loads a bundled checkpoint by name, or one from a folder: of meshes, or of clouds.
 
     Args:
         name: "objects", or a folder with config.json (a training run's `checkpoint`). A folder
             that is called like a bundled checkpoint is "./objects", or a Path.
         device: "auto", "cpu" or "cuda".
+        backbone: what it must be, "grid" or "points"; None takes both.
 
     Raises:
-        ValueError: unknown name, a broken checkpoint, or no such device; one line.
+        ValueError: unknown name, a broken checkpoint, one of another backbone, or no such device;
+            one line.
     """
     folder = Path(name)
     if isinstance(name, str) and name in BUNDLED:
@@ -377,4 +282,10 @@ def load_generator(name: str | Path = "objects", device: str = "auto") -> Object
             f"checkpoint must be a folder or one of {', '.join(BUNDLED)}; {str(name)!r} is neither"
         )
     config, weights, digest = load_checkpoint(folder)
-    return ObjectGenerator(config, weights, digest, pick_device(device))
+    points = network_name(config) == PointGenerator.network
+    kind = PointGenerator if points else ObjectGenerator
+    if backbone not in (None, kind.backbone):
+        raise ValueError(
+            f"checkpoint must be of the backbone {backbone}; {str(name)!r} is of {kind.backbone}"
+        )
+    return kind(config, weights, digest, pick_device(device))

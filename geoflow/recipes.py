@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -85,6 +86,7 @@ class Recipe:
     distill: bool = False
     leaps: float = 0.0
     cumulative_ema: float = 0.995
+    data: str = "grids"
     paths: int = 0
     teachers: int = 1
     device_draws: bool = False
@@ -167,6 +169,55 @@ def objects_surface() -> Recipe:
     )
 
 
+def objects_points(form: str = "EDM") -> Recipe:
+    """Class-conditional clouds of 2,048 surface points of the same 15 categories.
+
+    Command: geoflow train objects-points --data DATA --out RUN
+
+    The same network and length for three forms, to be compared: objects-points is EDM,
+    objects-points-fm is x1-FM, objects-points-u is u-FM.
+
+    Args:
+        form: "EDM", "x1-FM" or "u-FM".
+
+    Raises:
+        ValueError: another form.
+    """
+    one_of("form", form, POINT_FORMS)
+    name, arguments, times = POINT_FORMS[form]
+    return Recipe(
+        name=name,
+        summary=f"clouds of 2,048 points, 15 categories, class-conditional; {form}",
+        network="PointTransformer",
+        network_arguments={},
+        transport=form,
+        transport_arguments=arguments,
+        data="points",
+        steps=24_000,
+        batch=256,
+        warmup=300,
+        instant=0.5,
+        times=replace(times, cumulative=0.4, to_data=0.8, from_noise=0.7, uniform=0.2),
+        adaptive=0.005,
+        difference_share=0.06,
+        distill=True,
+        leaps=0.75,
+        device_draws=True,
+    )
+
+
+POINT_FORMS: dict[str, tuple[str, dict[str, Any], TimeSampling]] = {
+    "EDM": ("objects-points", {"data_std": 1.0}, TimeSampling(mean=0.4, std=1.0)),
+    "x1-FM": (
+        "objects-points-fm",
+        {"noise_std": 4.0, "preconditioning": "edm"},
+        TimeSampling(mean=0.8, std=1.6),
+    ),
+    "u-FM": ("objects-points-u", {}, TimeSampling(mean=0.0, std=1.2)),
+}
+"""Name, arguments of the transport and logistic-normal times by form."""
+
+
 DISTRIBUTION = "shape-distribution"
 # Half of the times are uniform; the rest where noise and details are of one size.
 _EVEN, _LATE = TimeSampling(mean=0.6, std=1.0), TimeSampling(mean=1.2, std=1.5)
@@ -227,6 +278,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "objects-sdf": objects_sdf,
     "objects-sdf-tiny": objects_sdf_tiny,
     "objects-surface": objects_surface,
+    **{name: partial(objects_points, form) for form, (name, _, _) in POINT_FORMS.items()},
     DISTRIBUTION: shape_distribution,
 }
 

@@ -1,4 +1,4 @@
-"""Contact sheets of meshes: `render_sheet(paths, "sheet.png")`.
+"""Contact sheets of meshes and clouds: `render_sheet(paths, "sheet.png")`.
 
 Off screen through VTK (pyvista), which ends the whole process with a segmentation fault where it
 finds no OpenGL. So the first call tries a small picture in another process.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import io
+import itertools
 import math
 import os
 import pathlib
@@ -33,6 +34,7 @@ AZIMUTH, ELEVATION, VIEW_ANGLE = 32.0, 22.0, 24.0  # degrees; azimuth 0 looks at
 SUPERSAMPLING = 2
 # Direction towards the light in the camera's frame (right, up, back), and its strength.
 LIGHTS = (((-0.6, 0.65, 0.9), 0.86), ((0.9, 0.2, 0.6), 0.24), ((0.0, 1.0, -0.4), 0.2))
+BALL, MOST_BALLS = 0.01, 8192  # radius of a cloud's point, of its longest side; points drawn
 SHARP_ANGLE = 40.0  # degrees between faces above which files' edges stay sharp
 
 
@@ -49,7 +51,8 @@ def render_sheet(
     """Draws every mesh in a tile of one PNG, seen from the front, a little right and above.
 
     Args:
-        items: Mesh files, `SurfaceMesh`es or (vertices (V, 3), faces (F, 3)); y up, facing +z.
+        items: Mesh files, .ply clouds, `SurfaceMesh`es or (vertices (V, 3), faces (F, 3)); y up,
+            facing +z. Of a cloud's points at most 8,192 are drawn, as small balls.
         out_png: The picture to write; whole or not at all.
         columns: Tiles a row; None makes the sheet about as wide as high.
         labels: True writes file names or numbers below the shapes; or the texts themselves.
@@ -145,10 +148,38 @@ def _as_arrays(item: Renderable) -> Arrays:
     if isinstance(item, mesh.SurfaceMesh):
         return item.vertices, item.faces, item.normals
     if isinstance(item, str | os.PathLike):
-        return export.read_surface(item)
+        try:
+            return export.read_surface(item)
+        except export.NoFacesError:
+            if pathlib.Path(item).suffix.lower() not in export.READ_POINTS:
+                raise
+            return _balls(export.read_points(item)[0])
     vertices, faces = np.asarray(item[0]), np.asarray(item[1])
     export.check_mesh(vertices, faces)
     return vertices, faces, None
+
+
+def _balls(points: NDArray[np.float64]) -> Arrays:
+    """(N, 3) -> an icosahedron at each point, with the normals of a ball."""
+    if len(points) > MOST_BALLS:
+        keep = np.random.default_rng(0).choice(len(points), MOST_BALLS, replace=False)
+        points = points[keep]
+    golden = (1 + math.sqrt(5)) / 2
+    signs = np.array([[a, b * golden] for a in (-1, 1) for b in (-1, 1)])
+    flat = np.insert(signs, 0, 0.0, axis=1)  # (0, +-1, +-golden) and its cyclic permutations
+    corners = np.concatenate([np.roll(flat, turn, axis=1) for turn in range(3)])
+    corners /= np.linalg.norm(corners[0])
+    # Three corners are a face where all are neighbours; neighbours' cosine is 1 / sqrt(5).
+    near = np.isclose(corners @ corners.T, 1 / math.sqrt(5))
+    faces = np.array(
+        [f for f in itertools.combinations(range(12), 3) if near[np.ix_(f, f)].sum() == 6]
+    )
+    inward = np.linalg.det(corners[faces]) < 0
+    faces[inward] = faces[inward, ::-1]
+    radius = BALL * max(float(np.ptp(points, axis=0).max()), 1e-12)
+    vertices = (points[:, None] + radius * corners).reshape(-1, 3)
+    shifts = 12 * np.arange(len(points))[:, None, None]
+    return vertices, (shifts + faces).reshape(-1, 3), np.tile(corners, (len(points), 1))
 
 
 def _read_ahead(items: Sequence[Renderable]) -> Iterator[Arrays]:

@@ -41,12 +41,60 @@ class GridSettings:
     cumulative_calls: int | None = None
 
 
+@dataclass(frozen=True)
+class PointSettings:
+    """What the clouds of a class-conditional generator mean, and how they are to be sampled.
+
+    Attributes:
+        metres, shift, cumulative_calls: see `GridSettings`.
+        points: of a cloud in training.
+        std: a cloud's values are cube units / std.
+    """
+
+    metres: dict[str, float]
+    points: int
+    std: float
+    shift: float = 1.0
+    cumulative_calls: int | None = None
+
+
 def read_grid_settings(config: dict[str, Any]) -> GridSettings:
     """The parts "data" and "sampling" of config.json.
 
     Raises:
         ValueError: one is missing or not what it must be.
     """
+    metres = _read_metres(config)
+    resolution = _get(config, "data.resolution")
+    _must(_is_whole(resolution, 2), "data.resolution", f"a whole number, 2 to {MOST}", resolution)
+    _agree(config, "resolution", resolution)
+    shift, calls = _read_sampling(config)
+    return GridSettings(
+        metres=metres,
+        resolution=resolution,
+        truncation=_number(config, "data.truncation", above=0),
+        mean=_number(config, "data.mean"),
+        std=_number(config, "data.std", above=0),
+        shift=shift,
+        cumulative_calls=calls,
+    )
+
+
+def read_point_settings(config: dict[str, Any]) -> PointSettings:
+    """The parts "data" and "sampling" of config.json.
+
+    Raises:
+        ValueError: one is missing or not what it must be.
+    """
+    metres = _read_metres(config)
+    points = _get(config, "data.points")
+    _must(_is_whole(points, 1), "data.points", f"a whole number, 1 to {MOST}", points)
+    shift, calls = _read_sampling(config)
+    return PointSettings(metres, points, _number(config, "data.std", above=0), shift, calls)
+
+
+def _read_metres(config: dict[str, Any]) -> dict[str, float]:
+    """Category -> longest side, as many as the network has labels."""
     names = _get(config, "data.categories")
     good = isinstance(names, list) and len(set(map(str, names))) == len(names) > 0
     # Names become parts of file names.
@@ -56,24 +104,23 @@ def read_grid_settings(config: dict[str, Any]) -> GridSettings:
     good = isinstance(metres, list) and len(metres) == len(names)
     good = good and all(_is_number(m) and m > 0 for m in metres)
     _must(good, "data.metres", f"{len(names)} positive numbers, one a category", metres)
-    resolution = _get(config, "data.resolution")
-    _must(_is_whole(resolution, 2), "data.resolution", f"a whole number, 2 to {MOST}", resolution)
+    _agree(config, "categories", len(names))
+    return {name: float(m) for name, m in zip(names, metres, strict=True)}
+
+
+def _agree(config: dict[str, Any], key: str, want: int) -> None:
+    """An argument of the network that data determines, where it is given."""
     arguments = _get(config, "network.arguments")
-    for key, want in (("resolution", resolution), ("categories", len(names))):
-        got = arguments.get(key, want) if isinstance(arguments, dict) else want
-        _must(got == want, f"network.arguments.{key}", f"{want}, as data says", got)
+    got = arguments.get(key, want) if isinstance(arguments, dict) else want
+    _must(got == want, f"network.arguments.{key}", f"{want}, as data says", got)
+
+
+def _read_sampling(config: dict[str, Any]) -> tuple[float, int | None]:
+    """Shift of the time grid, and the most calls that fold the map."""
     calls = _get(config, "sampling.cumulative_calls", None)
     what = f"null or a whole number, 0 to {MOST}"
     _must(calls is None or _is_whole(calls, 0), "sampling.cumulative_calls", what, calls)
-    return GridSettings(
-        metres={name: float(m) for name, m in zip(names, metres, strict=True)},
-        resolution=resolution,
-        truncation=_number(config, "data.truncation", above=0),
-        mean=_number(config, "data.mean"),
-        std=_number(config, "data.std", above=0),
-        shift=_number(config, "sampling.shift", 1.0, above=0),
-        cumulative_calls=calls,
-    )
+    return _number(config, "sampling.shift", 1.0, above=0), calls
 
 
 def read_frame(config: dict[str, Any]) -> Frame:
@@ -117,14 +164,24 @@ def read_transport(config: dict[str, Any]) -> Transport:
     return get_transport(name, **arguments)
 
 
+def network_name(config: dict[str, Any]) -> str:
+    """The network of config.json.
+
+    Raises:
+        ValueError: it is missing or no name.
+    """
+    name = _get(config, "network.name")
+    _must(isinstance(name, str), "network.name", "a string", name)
+    return name
+
+
 def network_with(config: dict[str, Any], weights: dict[str, Tensor]) -> nn.Module:
     """The network of config.json with these weights, on the CPU.
 
     Raises:
         ValueError: it cannot be built, or the weights do not fit it.
     """
-    name, arguments = _get(config, "network.name"), _get(config, "network.arguments", {})
-    _must(isinstance(name, str), "network.name", "a string", name)
+    name, arguments = network_name(config), _get(config, "network.arguments", {})
     hints = get_type_hints(NETWORKS[name].__init__) if name in NETWORKS else {}
     for key, value in _table("network.arguments", arguments).items():
         hint, path = hints.get(key, Any), f"network.arguments.{key}"

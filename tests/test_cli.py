@@ -558,7 +558,7 @@ def test_render_draws_a_sheet_of_every_format(tiny, tmp_path, needs_drawing):
         made(generate(tiny, tmp_path / str(seed), "--n", 1, "--format", suffix))
         shutil.copy(tmp_path / str(seed) / f"chair_00000.{suffix}", tmp_path)
     result = made(run("render", tmp_path, "-o", tmp_path / "sheet.png", "--columns", 3))
-    assert "3 meshes" in result.stdout and len(result.stdout.splitlines()) == 1
+    assert "3 shapes" in result.stdout and len(result.stdout.splitlines()) == 1
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.format == "PNG" and sheet.width == 3 * 256
         tiles = np.asarray(sheet.convert("L"), float)[:256].reshape(256, 3, 256)

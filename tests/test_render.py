@@ -8,6 +8,7 @@ import pytest
 
 from geoflow import render
 from geoflow.geometry import export, mesh
+from geoflow.geometry.cloudfile import ply_header, ply_rows
 
 
 def box(low, high):
@@ -88,6 +89,39 @@ def test_sheet(tmp_path):
     assert covered(sheet[96 : 96 + caption]).any()  # the names
     assert not covered(sheet[96 + caption :, 96:]).any()  # the empty fourth tile
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a_tall_thing.stl", "sheet.png"]
+
+
+def test_balls_are_closed_and_face_outward():
+    points = np.array([[0, 0, 0], [3, 0, 0], [0, 100, 0]], float)
+    vertices, faces, normals = render._balls(points)
+    assert vertices.shape == normals.shape == (36, 3) and faces.shape == (60, 3)
+    assert mesh.is_watertight(faces) and mesh.signed_volume(vertices, faces) > 0
+    centres = vertices.reshape(3, 12, 3).mean(axis=1)
+    np.testing.assert_allclose(centres, points, atol=1e-9)
+    radius = 100 * render.BALL
+    np.testing.assert_allclose(vertices - np.repeat(points, 12, 0), radius * normals, atol=1e-9)
+    outward = mesh.vertex_normals(vertices, faces)
+    assert (np.einsum("ij,ij->i", outward, normals) > 0.99).all()
+    many = np.random.default_rng(0).normal(size=(render.MOST_BALLS + 5, 3))
+    assert len(render._balls(many)[0]) == 12 * render.MOST_BALLS
+    one = render._balls(np.ones((1, 3)))
+    assert np.isfinite(one[0]).all() and np.ptp(one[0]) > 0
+
+
+@needs_opengl
+def test_clouds_are_drawn_where_their_points_are(tmp_path):
+    rng = np.random.default_rng(0)
+    points = (rng.uniform(size=(600, 3)) * [0.1, 1, 0.1]).astype(np.float32)
+    data = ply_header(len(points), coloured=False) + ply_rows(points)
+    (tmp_path / "tall.ply").write_bytes(data)
+    out = render.render_sheet([tmp_path / "tall.ply"], tmp_path / "a.png", labels=False, size=96)
+    tile = covered(read_png(out))
+    rows, columns = np.flatnonzero(tile.any(axis=1)), np.flatnonzero(tile.any(axis=0))
+    assert 78 < np.ptp(rows) < 94 and np.ptp(columns) < 30
+    empty = ply_header(0, coloured=False)
+    (tmp_path / "empty.ply").write_bytes(empty)
+    with pytest.raises(ValueError, match=r"empty\.ply"):
+        render.render_sheet([tmp_path / "empty.ply"], tmp_path / "b.png")
 
 
 @needs_opengl

@@ -9,9 +9,11 @@ from geoflow.data.surface import Frame
 from geoflow.networks import build_network
 from geoflow.settings import (
     GridSettings,
+    PointSettings,
     network_with,
     read_frame,
     read_grid_settings,
+    read_point_settings,
     read_transport,
 )
 
@@ -128,3 +130,31 @@ def test_frames_are_checked():
             read_frame({"data": data | colours | {path: value}})
     with pytest.raises(ValueError, match="lacks data"):
         read_frame({})
+
+
+def test_point_settings_are_checked():
+    data = {"categories": ["chair", "lamp"], "metres": [1, 0.5], "points": 2048, "std": 0.4}
+    network = {"name": "PointTransformer", "arguments": {"categories": 2}}
+    config = {"data": data, "network": network, "sampling": {"shift": 2, "cumulative_calls": 4}}
+    want = PointSettings({"chair": 1.0, "lamp": 0.5}, 2048, 0.4, 2.0, 4)
+    assert read_point_settings(config) == want
+    for path, values in ODD.items():
+        part, _, key = path.partition(".")
+        if path not in ("data.categories", "data.metres", "data.std") and part != "sampling":
+            continue
+        for value in values:
+            odd = copy.deepcopy(config)
+            if key:
+                odd[part][key] = value
+            else:
+                odd[part] = value
+            if path != "sampling.cumulative_calls" or value is not None:
+                with pytest.raises(ValueError, match=rf"config\.json: {part}\b"):
+                    read_point_settings(odd)
+    for value in (None, 0, 1.5, "64", True, 10**9):
+        with pytest.raises(ValueError, match=r"data\.points must be a whole number"):
+            read_point_settings(config | {"data": data | {"points": value}})
+    with pytest.raises(ValueError, match=r"network\.arguments\.categories must be 2"):
+        read_point_settings(config | {"network": {"arguments": {"categories": 3}}})
+    with pytest.raises(ValueError, match=r"lacks data\.std"):
+        read_point_settings(config | {"data": {k: v for k, v in data.items() if k != "std"}})

@@ -21,10 +21,11 @@ from typer.testing import CliRunner
 from geoflow.checkpoint import load_checkpoint
 from geoflow.cli import app
 from geoflow.data.grids import GridSource
+from geoflow.data.points import PointSource
 from geoflow.data.shards import Shape, ShapeWriter
 from geoflow.pipelines import load_generator
 from geoflow.preview import draw_samples
-from geoflow.recipes import RECIPES, Recipe, get_recipe
+from geoflow.recipes import RECIPES, Recipe, get_recipe, objects_points
 from geoflow.training import RunOptions, Trainer, run_training, start_processes
 
 ROOT = Path(__file__).parent.parent
@@ -207,7 +208,7 @@ def test_interrupting_saves_and_the_run_can_go_on(folder, whole, tmp_path):
 
 
 def test_the_checkpoint_generates(whole):
-    generator = load_generator(whole / "checkpoint", "cpu")
+    generator = load_generator(whole / "checkpoint", "cpu", "grid")
     assert generator.categories == ["ball", "box"]
     assert generator.metres == {"ball": pytest.approx(1.05), "box": pytest.approx(1.05)}
     noise = torch.randn(2, R, R, R, generator=torch.Generator().manual_seed(0))
@@ -296,7 +297,7 @@ def test_resume_refuses_nothing_and_rubbish(folder, whole, tmp_path):
 def test_resume_without_a_state_starts_afresh_and_says_so(folder, tmp_path, monkeypatch):
     source = GridSource.open(folder, CPU, resolution=R)
     monkeypatch.setattr("geoflow.recipes.get_recipe", lambda name: toy())
-    monkeypatch.setattr("geoflow.data.grids.GridSource.open", lambda data, device: source)
+    monkeypatch.setattr("geoflow.data.open_source", lambda kind, data, device: source)
     command = ["train", "toy", "--data", str(folder), "--out", str(tmp_path), "--device", "cpu"]
     first, second = (CliRunner().invoke(app, [*command, "--resume"]) for _ in range(2))
     assert first.exit_code == second.exit_code == 0, first.stderr + second.stderr
@@ -438,3 +439,47 @@ def test_tiny_recipe_is_the_large_one_in_small():
         assert not shared or getattr(small, field.name) == getattr(large, field.name)
     with pytest.raises(ValueError, match="did you mean 'objects-sdf'"):
         get_recipe("object-sdf")
+
+
+def test_the_point_recipes_are_one_in_three_forms():
+    recipes = [get_recipe(f"objects-points{end}") for end in ("", "-fm", "-u")]
+    assert [r.transport for r in recipes] == ["EDM", "x1-FM", "u-FM"]
+    assert recipes[1].transport_arguments == {"noise_std": 4.0, "preconditioning": "edm"}
+    for field in dataclasses.fields(Recipe):
+        differs = field.name in ("name", "summary", "times") or "transport" in field.name
+        assert (len({repr(getattr(r, field.name)) for r in recipes}) == 1) != differs
+    for r in recipes:
+        assert (r.instant, r.leaps, r.adaptive, r.device_draws) == (0.5, 0.75, 0.005, True)
+        times = r.times
+        shares = times.cumulative, times.to_data, times.from_noise, times.uniform
+        assert shares == (0.4, 0.8, 0.7, 0.2)
+    with pytest.raises(ValueError, match="form must be one of EDM"):
+        objects_points("edn")
+
+
+def test_a_point_recipe_trains_resumes_and_draws(tmp_path):
+    """x1-FM, EDM and u-FM, through the same loop."""
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(4, 64, 3))
+    points /= 2 * np.linalg.norm(points, axis=-1, keepdims=True)
+    points[2:] *= 1.5
+    labels = np.array([0, 0, 1, 1])
+    small = {"width": 64, "latents": 8, "rounds": 1, "blocks": 1, "hidden": 32, "point_hidden": 32}
+    for name in ("objects-points", "objects-points-fm", "objects-points-u"):
+        recipe = dataclasses.replace(
+            get_recipe(name), network_arguments=small, steps=12, batch=4, warmup=2, instant=0.5
+        )
+        runs = []
+        for cut in (0, 5):
+            source = PointSource(points, labels, ["small", "large"], np.ones(4), CPU, 32)
+            trainer = Trainer(recipe, source, 0, start_processes(CPU))
+            run = tmp_path / f"{name}{cut}"
+            if cut:
+                run_training(trainer, run, dataclasses.replace(QUIET, minutes=0.0))
+                trainer = Trainer(recipe, source, 0, start_processes(CPU))
+                trainer.resume(run)
+                assert trainer.step == cut
+            run_training(trainer, run, QUIET)
+            runs.append(run)
+        assert_same_run(*runs)
+        assert draw_samples(trainer).startswith(b"\x89PNG")

@@ -75,7 +75,7 @@ class GridSource:
 
         Args:
             size: B.
-            generator: source of randomness, on the CPU.
+            generator: source of randomness, on any device.
 
         Returns:
             (B, R, R, R) float32 of zero mean and unit variance over the set, and (B,) labels.

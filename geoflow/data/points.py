@@ -78,16 +78,16 @@ class PointSource:
 
         Args:
             size: B.
-            generator: source of randomness, on the CPU.
+            generator: source of randomness, on any device: everything is drawn there.
 
         Returns:
             (B, size, 3) float32 of unit variance over the set, and (B,) labels.
         """
         index = self.turns.draw(size, generator).to(self.device)
-        stored = self.values.shape[1]
-        shuffled = torch.randperm(stored, generator=generator)
-        begin = torch.randint(stored, (size, 1), generator=generator)
-        pick = shuffled[(begin + torch.arange(self.size)) % stored].to(self.device)
+        stored, where = self.values.shape[1], generator.device
+        shuffled = torch.randperm(stored, generator=generator, device=where)
+        begin = torch.randint(stored, (size, 1), generator=generator, device=where)
+        pick = shuffled[(begin + torch.arange(self.size, device=where)) % stored].to(self.device)
         clouds = self.values[index].gather(1, pick[..., None].expand(-1, -1, 3))
         return clouds.float() / (UNITS * self.std), self.labels[index]
 

@@ -33,10 +33,12 @@ class CategoryTurns:
         self.starts = self.counts.cumsum(0) - self.counts
 
     def draw(self, size: int, generator: torch.Generator) -> Tensor:
-        """(size,) int64 places in the sorted set; the generator is on the CPU."""
-        u = torch.rand(2, size, generator=generator, dtype=torch.float64)
-        category = (u[0] * len(self.counts)).long()
-        return self.starts[category] + (u[1] * self.counts[category]).long()
+        """(size,) int64 places in the sorted set, on the generator's device."""
+        where = generator.device
+        counts, starts = self.counts.to(where), self.starts.to(where)
+        u = torch.rand(2, size, generator=generator, dtype=torch.float64, device=where)
+        category = (u[0] * len(counts)).long()
+        return starts[category] + (u[1] * counts[category]).long()
 
     def medians(self, values: np.ndarray) -> list[float]:
         """(N,) values as the set is stored -> the median of each category."""

@@ -13,8 +13,8 @@ from geoflow.networks.pointwise import PointMLP
 
 NETWORKS: dict[str, type[nn.Module]] = {
     "GridTransformer": GridTransformer,
-    "PointMLP": PointMLP,
     "PointTransformer": PointTransformer,
+    "PointMLP": PointMLP,
 }
 
 

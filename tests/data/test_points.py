@@ -45,6 +45,20 @@ def test_batches_are_subsets_in_balance_and_of_unit_variance():
     assert made.std == pytest.approx(np.sqrt(np.mean((made.values.numpy() / 32767) ** 2)), rel=1e-4)
 
 
+@pytest.mark.gpu
+def test_everything_is_drawn_on_the_generators_device():
+    rng, cuda = np.random.default_rng(0), torch.device("cuda")
+    points = rng.uniform(-1, 1, (4, 50, 3))
+    labels = np.array([0, 0, 1, 1])
+    made = PointSource(points, labels, ["a", "b"], np.ones(4), cuda, 20)
+    torch.cuda.synchronize()
+    drawn = [made.batch(64, torch.Generator(cuda).manual_seed(1)) for _ in range(2)]
+    assert torch.equal(drawn[0][0], drawn[1][0]) and drawn[0][0].device.type == "cuda"
+    assert set(drawn[0][1].tolist()) == {0, 1}
+    other, _ = made.batch(64, torch.Generator().manual_seed(1))  # a CPU generator serves too
+    assert other.device.type == "cuda" and not torch.equal(other, drawn[0][0])
+
+
 def test_too_many_points_and_an_empty_category_are_refused():
     with pytest.raises(ValueError, match="a cloud needs 1 to 50 points, as many as a shape has"):
         source(51)
