@@ -90,7 +90,6 @@ class Recipe:
     paths: int = 0
     teachers: int = 1
     device_draws: bool = False
-    data: str = "grids"
     command: str = ""
     cost: str = ""
     score: str = ""
