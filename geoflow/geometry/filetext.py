@@ -28,9 +28,17 @@ _FOUR_DIGITS = (
 
 
 def decimals_for(values: NDArray[np.floating[Any]]) -> int:
-    """Decimals that keep seven significant digits of the largest value (float32's), 3 to 12."""
+    """Decimals that keep seven significant digits (float32's) of (V, 3) values, 3 to 12.
+
+    Of the largest value, and of the longest side of their box where it is far from the origin; as
+    far as float64 goes.
+    """
     largest = float(np.abs(values).max(initial=0.0))
-    return min(max(7 - int(math.log10(largest)), 3), 12) if largest > 0 else 3
+    if largest == 0:
+        return 3
+    side = float(np.ptp(values, axis=0).max()) or largest
+    places = 7 - int(math.log10(min(largest, side)))
+    return min(max(places, 3), 12, max(15 - math.ceil(math.log10(largest)), 3))
 
 
 def number_tokens(values: NDArray[Any], decimals: int) -> Bytes:
