@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from geoflow.files import check_target, write_atomically
 from geoflow.geometry import filetext, mesh
+from geoflow.geometry.pointcloud import sample_surface
 
 if TYPE_CHECKING:
     import trimesh
@@ -278,6 +279,42 @@ def read_points(path: PathLike) -> tuple[NDArray[np.float64], NDArray[np.float64
     if not (np.isfinite(lengths) & (lengths > 1e-12)).all():
         return whole, None
     return whole, directions / lengths
+
+
+def read_cloud(path: PathLike, count: int) -> tuple[NDArray[np.float64], int]:
+    """A user's point cloud, or points of a mesh file's surface.
+
+    Args:
+        path: as for `read_points` or `read_mesh`.
+        count: points to draw from a mesh, evenly over its area.
+
+    Returns:
+        points (N, 3), y up in metres where the file is .stl or .3mf, and how many faces they were
+        drawn from: 0 for a cloud.
+
+    Raises:
+        ValueError: The file is missing, too large, of an unknown suffix, damaged or empty, a
+            coordinate is not finite, or a mesh has no area.
+    """
+    path = pathlib.Path(path)
+    suffix = path.suffix.lower()
+    known = sorted({*READ_POINTS, *READ_MESHES})
+    if suffix not in known:
+        raise ValueError(
+            f"{path.name}: a cloud must end in one of {' '.join(known)}; convert it to .ply"
+        )
+    if suffix in READ_MESHES:
+        try:
+            vertices, faces = read_mesh(path)
+        except NoFacesError:
+            if suffix not in READ_POINTS:
+                raise
+        else:
+            try:
+                return sample_surface(vertices, faces, count)[0], len(faces)
+            except ValueError as error:
+                raise ValueError(f"{path.name}: {error}") from None
+    return read_points(path)[0], 0
 
 
 def _stored_normals(part: Any) -> FloatArray | None:
