@@ -26,7 +26,9 @@ from geoflow.geometry import export, mesh
 
 Image = NDArray[np.uint8]
 Arrays = tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]
-Renderable = str | os.PathLike[str] | mesh.SurfaceMesh | tuple[NDArray[Any], NDArray[Any]]
+Renderable = (
+    str | os.PathLike[str] | mesh.SurfaceMesh | tuple[NDArray[Any], NDArray[Any]] | NDArray[Any]
+)
 
 BACKGROUND = (0.925, 0.925, 0.92)
 CLAY = (0.86, 0.83, 0.79)
@@ -51,8 +53,8 @@ def render_sheet(
     """Draws every mesh in a tile of one PNG, seen from the front, a little right and above.
 
     Args:
-        items: Mesh files, .ply clouds, `SurfaceMesh`es or (vertices (V, 3), faces (F, 3)); y up,
-            facing +z. Of a cloud's points at most 8,192 are drawn, as small balls.
+        items: Mesh files, .ply clouds, `SurfaceMesh`es, (vertices (V, 3), faces (F, 3)) or points
+            (N, 3); y up, facing +z. Of a cloud's points at most 8,192 are drawn, as small balls.
         out_png: The picture to write; whole or not at all.
         columns: Tiles a row; None makes the sheet about as wide as high.
         labels: True writes file names or numbers below the shapes; or the texts themselves.
@@ -147,6 +149,8 @@ def _as_arrays(item: Renderable) -> Arrays:
     """vertices, faces and, where the mesh is known to be smooth, normals."""
     if isinstance(item, mesh.SurfaceMesh):
         return item.vertices, item.faces, item.normals
+    if isinstance(item, np.ndarray):
+        return _balls(item)
     if isinstance(item, str | os.PathLike):
         try:
             return export.read_surface(item)
