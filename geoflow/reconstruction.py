@@ -8,6 +8,7 @@ mesh comes back in the cloud's own frame and unit.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +22,8 @@ from geoflow.geometry.mesh import SurfaceMesh, describe, remove_fragments
 from geoflow.geometry.neighbors import fps
 from geoflow.pipelines import ObjectGenerator, draw_noise
 
-FEWEST, MOST, READ = 16, 1024, 20_000
-"""Points a cloud needs; points the network reads; points they are chosen from."""
+FEWEST, MOST, READ, KEPT = 16, 1024, 20_000, 1_000_000
+"""Points a cloud needs; points the network reads; points they are chosen from; points looked at."""
 HALF = 0.9
 """Half of the longest side in the network's frame."""
 
@@ -52,8 +53,21 @@ class CloudFrame:
         return turned * (self.half / HALF) + self.centre
 
 
+@dataclass(frozen=True)
+class Scan:
+    """A cloud as the network reads it.
+
+    Attributes:
+        points: (L, 3) float32 in the cube [-1, 1]^3, y up, at most 1,024.
+        frame: where the cloud was.
+    """
+
+    points: torch.Tensor
+    frame: CloudFrame
+
+
 def check_cloud(points: Any) -> NDArray[np.float64]:
-    """An array -> (N, 3) float64 of different points.
+    """An array -> (N, 3) float64 of different points; of more than a million, a million of them.
 
     Raises:
         ValueError: it is no (N, 3) array of finite numbers, has fewer than 16 different points, or
@@ -68,6 +82,8 @@ def check_cloud(points: Any) -> NDArray[np.float64]:
         raise ValueError(
             f"a cloud must be finite; {wrong} of {len(cloud)} points are not; remove them"
         )
+    if len(cloud) > KEPT:
+        cloud = cloud[np.random.default_rng(0).choice(len(cloud), KEPT, replace=False)]
     cloud = np.unique(cloud, axis=0)
     if len(cloud) < FEWEST:
         raise ValueError(
@@ -104,6 +120,17 @@ def choose_points(points: NDArray[np.float64], most: int = MOST) -> torch.Tensor
     return cloud[fps(cloud[None], most)[0]]
 
 
+def read_scan(points: Any, up: str = "y") -> Scan:
+    """(N, 3) points in any unit -> what the network reads of them.
+
+    Raises:
+        ValueError: as `check_cloud` and `fit_frame`.
+    """
+    cloud = check_cloud(points)
+    frame = fit_frame(cloud, up)
+    return Scan(choose_points(frame.into_cube(cloud)), frame)
+
+
 def reconstruct(
     generator: ObjectGenerator,
     points: Any,
@@ -114,18 +141,19 @@ def reconstruct(
     resolution: int = 128,
     up: str = "y",
     cumulative: bool | None = None,
+    on_step: Callable[[int, torch.Tensor], None] | None = None,
 ) -> SurfaceMesh:
     """A closed surface through (or near) the points.
 
     Args:
         generator: with a network that reads clouds.
-        points: (N, 3) in any unit, at least 16 different ones.
+        points: (N, 3) in any unit, at least 16 different ones; or what `read_scan` made of them.
         steps: network calls.
         category: what the cloud is of, if known.
         seed: of the noise; where the cloud says nothing, another seed gives another guess.
         resolution: 64, 128 or 256 cells a side.
-        up: axis that points up in the cloud, "y" (facing +z) or "z" (facing -y).
-        cumulative: see `ObjectGenerator.sdf`.
+        up: axis that points up in the cloud, "y" (facing +z) or "z" (facing -y); a Scan knows it.
+        cumulative, on_step: see `ObjectGenerator.sdf`.
 
     Returns:
         the mesh in the cloud's frame and unit.
@@ -136,11 +164,18 @@ def reconstruct(
     at_least("steps", steps, 1)
     at_least("seed", seed, 0)
     one_of("resolution", resolution, (64, 128, 256))
-    cloud = check_cloud(points)
-    frame = fit_frame(cloud, up)
-    given = choose_points(frame.into_cube(cloud))[None]
+    if category is not None:
+        one_of("category", category, generator.categories)
+    scan = points if isinstance(points, Scan) else read_scan(points, up)
     noise = draw_noise(seed, 0, generator.grid_shape())[None]
-    grid = generator.sdf(noise, [category], clouds=given, steps=steps, cumulative=cumulative)[0]
+    grid = generator.sdf(
+        noise,
+        [category],
+        clouds=scan.points[None],
+        steps=steps,
+        cumulative=cumulative,
+        on_step=on_step,
+    )[0]
     fine = isosurface.upsample_tricubic(grid.float().cpu().numpy(), resolution)
     vertices, faces, removed = remove_fragments(*isosurface.extract_surface(fine))
-    return describe(frame.back(vertices), faces, removed)
+    return describe(scan.frame.back(vertices), faces, removed)
