@@ -1,4 +1,4 @@
-"""The command line: `geoflow generate | render | evaluate | train | distribution | ...`."""
+"""The command line: `geoflow generate | reconstruct | render | evaluate | train | ...`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from typing import Annotated, Any
 import typer
 
 from geoflow.cli_distribution import distribution
+from geoflow.cli_reconstruct import reconstruct
 from geoflow.commands import (
     Device,
+    MeshFormat,
     OneLineGroup,
+    Resolution,
     UsageError,
     check_least,
     check_run,
@@ -37,16 +40,8 @@ app = typer.Typer(
 app.add_typer(distribution)
 
 
-class MeshFormat(StrEnum):
-    obj, glb, stl, ply, three_mf = "obj", "glb", "stl", "ply", "3mf"
-
-
 class Backbone(StrEnum):
     grid, points = "grid", "points"
-
-
-class Resolution(StrEnum):
-    r64, r128, r256 = "64", "128", "256"
 
 
 class Metric(StrEnum):
@@ -134,6 +129,9 @@ def _backbone_options(
             "--backbone points needs --checkpoint, the folder of a trained one: none is bundled yet"
         )
     return checkpoint, None, MeshFormat.ply.value
+
+
+app.command()(reconstruct)
 
 
 @app.command()

@@ -39,6 +39,14 @@ class Device(StrEnum):
     auto, cpu, cuda = "auto", "cpu", "cuda"
 
 
+class MeshFormat(StrEnum):
+    obj, glb, stl, ply, three_mf = "obj", "glb", "stl", "ply", "3mf"
+
+
+class Resolution(StrEnum):
+    r64, r128, r256 = "64", "128", "256"
+
+
 class UsageError(ValueError):
     """The command was wrong (exit code 2), not the world (exit code 1)."""
 
