@@ -175,3 +175,9 @@ def test_import_is_light():
         "print({'pyvista', 'open3d', 'trimesh', 'scipy', 'torch'} & set(sys.modules))"  # fmt: skip
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert result.stdout.strip() == "set()", result.stderr
+
+
+def test_an_array_is_a_cloud():
+    points = np.random.default_rng(0).uniform(size=(50, 3))
+    vertices, faces, normals = render._as_arrays(points)
+    assert vertices.shape == normals.shape == (600, 3) and faces.shape == (1000, 3)
