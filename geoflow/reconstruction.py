@@ -21,6 +21,7 @@ from geoflow.geometry import isosurface
 from geoflow.geometry.mesh import SurfaceMesh, describe, remove_fragments
 from geoflow.geometry.neighbors import fps
 from geoflow.pipelines import ObjectGenerator, draw_noise
+from geoflow.threads import single_threaded_torch
 
 FEWEST, MOST, READ, KEPT = 16, 1024, 20_000, 1_000_000
 """Points a cloud needs; points the network reads; points they are chosen from; points looked at."""
@@ -168,14 +169,15 @@ def reconstruct(
         one_of("category", category, generator.categories)
     scan = points if isinstance(points, Scan) else read_scan(points, up)
     noise = draw_noise(seed, 0, generator.grid_shape())[None]
-    grid = generator.sdf(
-        noise,
-        [category],
-        clouds=scan.points[None],
-        steps=steps,
-        cumulative=cumulative,
-        on_step=on_step,
-    )[0]
-    fine = isosurface.upsample_tricubic(grid.float().cpu().numpy(), resolution)
+    with single_threaded_torch():
+        grid = generator.sdf(
+            noise,
+            [category],
+            clouds=scan.points[None],
+            steps=steps,
+            cumulative=cumulative,
+            on_step=on_step,
+        )[0]
+        fine = isosurface.upsample_tricubic(grid.float().cpu().numpy(), resolution)
     vertices, faces, removed = remove_fragments(*isosurface.extract_surface(fine))
     return describe(scan.frame.back(vertices), faces, removed)
