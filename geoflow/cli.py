@@ -291,14 +291,14 @@ def train(
     if (out / "state.safetensors").exists() and not resume:
         raise ValueError(f"{out} holds a run; continue it with --resume or use another --out")
     from geoflow.checkpoint import load_checkpoint
-    from geoflow.data.grids import GridSource
+    from geoflow.data import open_source
     from geoflow.pipelines import pick_device
     from geoflow.preview import draw_samples
     from geoflow.training import RunOptions, Trainer, run_training, start_processes
 
     picked = _usage(pick_device, device.value)
     accelerator = start_processes(picked)
-    source = GridSource.open(data, accelerator.device)
+    source = open_source(chosen.data, data, accelerator.device)
     trainer = Trainer(chosen, source, seed, accelerator)
     found = (out / "state.safetensors").exists()
     if resume and not found and trainer.main:

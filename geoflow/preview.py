@@ -168,6 +168,39 @@ def trace_grid(
     return (colour * 255).round().byte().view(size, size, 3).cpu().numpy()
 
 
+@torch.no_grad()
+def draw_clouds(
+    clouds: Tensor, size: int = 160, *, azimuth: float = 35.0, elevation: float = 25.0
+) -> np.ndarray:
+    """Draws clouds as dots, near ones dark, orthographic.
+
+    Args:
+        clouds: (B, N, 3) in [-1, 1]^3, x, y (up), z (front); what lies outside may be cut off.
+        size: pixels a side.
+        azimuth, elevation: of the camera, degrees; 0, 0 looks at the front.
+
+    Returns:
+        (B, size, size, 3) uint8.
+    """
+    clouds = clouds.float()
+    b, device = clouds.shape[0], clouds.device
+    right, up, forward = _camera(azimuth, elevation, device)
+    scale = size / 2.7
+    column = ((clouds @ right) * scale + size / 2).round().long()
+    row = ((clouds @ -up) * scale + size / 2).round().long()
+    shade = (0.25 + 0.35 * (clouds @ forward).clamp(-1, 1)).clamp(0, 0.6)
+    page = torch.ones(b, size * size, device=device)
+    for down in (0, 1):  # a dot is two pixels a side
+        for along in (0, 1):
+            y, x = row + down, column + along
+            seen = (y >= 0) & (y < size) & (x >= 0) & (x < size)
+            place = torch.where(seen, y * size + x, 0)
+            value = torch.where(seen, shade, 1.0)
+            page.scatter_reduce_(1, place, value, "amin")
+    grey = (page.view(b, size, size, 1) * 255).round().byte()
+    return grey.expand(-1, -1, -1, 3).cpu().numpy()
+
+
 def sheet(tiles: np.ndarray, columns: int) -> bytes:
     """Joins (B, H, W, 3) uint8 tiles to one PNG."""
     from PIL import Image
@@ -192,12 +225,13 @@ def draw_samples(trainer: Trainer) -> bytes:
     tiles = []
     for steps in (1, 2, 8):
         with trainer.accelerator.autocast():
-            grids = sample(
+            samples = sample(
                 trainer.transport,
                 trainer.ema,
                 noise,
                 time_grid(trainer.transport, steps),
                 Condition(labels),
             )
-        tiles.append(draw_grids(trainer.source.decode(grids), 128))
+        shapes = trainer.source.decode(samples)
+        tiles.append((draw_clouds if shapes.dim() == 3 else draw_grids)(shapes, 128))
     return sheet(np.concatenate(tiles), len(labels))

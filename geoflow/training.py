@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class Source(Protocol):
-    """Where batches come from, see geoflow.data.grids.GridSource."""
+    """Where batches come from, see geoflow.data."""
 
     categories: list[str]
 

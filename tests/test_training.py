@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from geoflow.checkpoint import load_checkpoint
 from geoflow.cli import app
 from geoflow.data.grids import GridSource
+from geoflow.data.points import PointSource
 from geoflow.data.shards import Shape, ShapeWriter
 from geoflow.pipelines import load_generator
 from geoflow.preview import draw_samples
@@ -296,7 +297,7 @@ def test_resume_refuses_nothing_and_rubbish(folder, whole, tmp_path):
 def test_resume_without_a_state_starts_afresh_and_says_so(folder, tmp_path, monkeypatch):
     source = GridSource.open(folder, CPU, resolution=R)
     monkeypatch.setattr("geoflow.recipes.get_recipe", lambda name: toy())
-    monkeypatch.setattr("geoflow.data.grids.GridSource.open", lambda data, device: source)
+    monkeypatch.setattr("geoflow.data.open_source", lambda kind, data, device: source)
     command = ["train", "toy", "--data", str(folder), "--out", str(tmp_path), "--device", "cpu"]
     first, second = (CliRunner().invoke(app, [*command, "--resume"]) for _ in range(2))
     assert first.exit_code == second.exit_code == 0, first.stderr + second.stderr
@@ -438,3 +439,32 @@ def test_tiny_recipe_is_the_large_one_in_small():
         assert not shared or getattr(small, field.name) == getattr(large, field.name)
     with pytest.raises(ValueError, match="did you mean 'objects-sdf'"):
         get_recipe("object-sdf")
+
+
+def test_a_point_recipe_trains_resumes_and_draws(tmp_path):
+    """x1-FM, EDM and u-FM, through the same loop."""
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(4, 64, 3))
+    points /= 2 * np.linalg.norm(points, axis=-1, keepdims=True)
+    points[2:] *= 1.5
+    labels = np.array([0, 0, 1, 1])
+    small = {"width": 64, "latents": 8, "rounds": 1, "blocks": 1, "hidden": 32, "point_hidden": 32}
+    for transport in ("x1-FM", "EDM", "u-FM"):
+        recipe = dataclasses.replace(
+            get_recipe("objects-points"), network_arguments=small, transport=transport,
+            steps=12, batch=4, warmup=2, instant=0.5,
+        )  # fmt: skip
+        runs = []
+        for cut in (0, 5):
+            source = PointSource(points, labels, ["small", "large"], np.ones(4), CPU, 32)
+            trainer = Trainer(recipe, source, 0, start_processes(CPU))
+            run = tmp_path / f"{transport}{cut}"
+            if cut:
+                run_training(trainer, run, dataclasses.replace(QUIET, minutes=0.0))
+                trainer = Trainer(recipe, source, 0, start_processes(CPU))
+                trainer.resume(run)
+                assert trainer.step == cut
+            run_training(trainer, run, QUIET)
+            runs.append(run)
+        assert_same_run(*runs)
+        assert draw_samples(trainer).startswith(b"\x89PNG")

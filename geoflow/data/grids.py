@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from geoflow.data.shards import ShapeDataset
+from geoflow.data.turns import CategoryTurns
 
 
 class GridSource:
@@ -36,19 +37,12 @@ class GridSource:
         truncation: float,
         device: torch.device,
     ) -> None:
-        counts = np.bincount(labels, minlength=len(categories))
-        empty = [c for c, n in zip(categories, counts, strict=True) if n == 0]
-        if empty:
-            raise ValueError(
-                f"every category needs at least one shape to train on; none in {', '.join(empty)}"
-            )
-        order = np.argsort(labels, kind="stable")
+        self.turns = CategoryTurns(labels, categories)
+        order = self.turns.order
         self.values = torch.from_numpy(values[order]).to(device)
         self.labels = torch.from_numpy(labels[order]).to(device)
-        self.counts = torch.from_numpy(counts)
-        self.starts = self.counts.cumsum(0) - self.counts
         self.categories, self.truncation, self.device = list(categories), truncation, device
-        self.metres = [float(np.median(scales[labels == k])) for k in range(len(categories))]
+        self.metres = self.turns.medians(scales)
         self.mean, self.std = self._statistics()
 
     @classmethod
@@ -85,10 +79,7 @@ class GridSource:
         Returns:
             (B, R, R, R) float32 of zero mean and unit variance over the set, and (B,) labels.
         """
-        u = torch.rand(2, size, generator=generator, dtype=torch.float64)
-        category = (u[0] * len(self.counts)).long()
-        index = self.starts[category] + (u[1] * self.counts[category]).long()
-        index = index.to(self.device)
+        index = self.turns.draw(size, generator).to(self.device)
         return self.standardise(self.values[index].float() / 127), self.labels[index]
 
     def standardise(self, sdf: Tensor) -> Tensor:

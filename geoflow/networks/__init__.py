@@ -8,8 +8,12 @@ from torch import nn
 
 from geoflow.checks import one_of
 from geoflow.networks.grid import GridTransformer
+from geoflow.networks.points import PointTransformer
 
-NETWORKS: dict[str, type[nn.Module]] = {"GridTransformer": GridTransformer}
+NETWORKS: dict[str, type[nn.Module]] = {
+    "GridTransformer": GridTransformer,
+    "PointTransformer": PointTransformer,
+}
 
 
 def build_network(name: str, **arguments: Any) -> nn.Module:
