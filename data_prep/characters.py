@@ -25,8 +25,8 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from geoflow.data.rigs import Character, fit_frame, write_characters  # noqa: E402
-from geoflow.geometry.characters import joint_diameters, sample_outside  # noqa: E402
+from geoflow.data.rigs import Character, fit_frame, write_characters
+from geoflow.geometry.characters import joint_diameters, sample_outside
 
 MAX_FACES = 500_000
 LEAST_WEIGHT = 1e-3

@@ -6,6 +6,7 @@ dressed ones. Everything here is drawn at random and meant to be varied rather t
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,7 +51,7 @@ def along(points: np.ndarray, stations: np.ndarray) -> np.ndarray:
         (V,) in [0, K - 1].
     """
     best, place = np.full(len(points), np.inf), np.zeros(len(points))
-    for k, (a, b) in enumerate(zip(stations[:-1], stations[1:], strict=True)):
+    for k, (a, b) in enumerate(itertools.pairwise(stations)):
         bone = b - a
         share = np.clip((points - a) @ bone / (bone @ bone), 0, 1)
         distance = np.linalg.norm(points - a - share[:, None] * bone, axis=1)
@@ -187,12 +188,12 @@ def head_pieces(points: np.ndarray, weights: dict[str, np.ndarray], rng) -> list
 
     if rng.random() < 0.65:  # hair over the skull
         grow = rng.uniform(1.0, 1.35)
-        add((0, rng.uniform(0.2, 0.4), rng.uniform(-0.35, -0.1)),
-            (grow * 1.08, rng.uniform(0.7, 1.0) * grow, grow * 0.95), rng.uniform(0, 0.12))  # fmt: skip
+        size = (grow * 1.08, rng.uniform(0.7, 1.0) * grow, grow * 0.95)
+        add((0, rng.uniform(0.2, 0.4), rng.uniform(-0.35, -0.1)), size, rng.uniform(0, 0.12))
     if rng.random() < 0.3:  # long hair
         drop = rng.uniform(0.3, 1.8)
-        add((0, 0.1 - drop / 2, rng.uniform(-0.75, -0.45)),
-            (rng.uniform(0.8, 1.3), 0.8 + drop / 2, rng.uniform(0.35, 0.6)), 0.08)  # fmt: skip
+        place = (0, 0.1 - drop / 2, rng.uniform(-0.75, -0.45))
+        add(place, (rng.uniform(0.8, 1.3), 0.8 + drop / 2, rng.uniform(0.35, 0.6)), 0.08)
     if rng.random() < 0.15:  # a tail or a bun
         add((0, rng.uniform(-0.3, 1.1), -1.3), rng.uniform(0.25, 0.7, 3), 0.08)
     if rng.random() < 0.2:

@@ -37,7 +37,7 @@ class Source(Protocol):
 
     categories: list[str]
 
-    def batch(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]: ...
+    def batch(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor | Condition]: ...
 
     def describe(self) -> dict[str, Any]: ...
 
@@ -138,13 +138,14 @@ class Trainer:
         cpu = torch.Generator().manual_seed(mixed)
         on_device = torch.Generator(self.device).manual_seed(mixed)
         size = max(1, r.batch // self.accelerator.num_processes)
-        data, labels = self.source.batch(size, cpu)
+        data, given = self.source.batch(size, cpu)
         both = self.step >= r.instant * r.steps
         times = r.times if both else replace(r.times, cumulative=0.0)
         tau_t, tau_r, k = times.draw(size, self.transport.start, cpu)
         distillation = self._distillation(k, cpu) if both and r.distill else None
         drop = torch.rand(size, generator=cpu) < r.label_drop
-        cond = Condition(labels).without_labels(drop.to(self.device), len(self.source.categories))
+        cond = given if isinstance(given, Condition) else Condition(given)
+        cond = cond.without_labels(drop.to(self.device), len(self.source.categories))
         eps = torch.randn(data.shape, generator=on_device, device=self.device)
         with self.accelerator.autocast():
             loss, error = cumulative_loss(

@@ -128,7 +128,7 @@ def read_characters(path: str | Path) -> list[Character]:
     """
     path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             missing = [key for key in KEYS if key not in stored]
             if missing:
                 raise ValueError(f"it has no {', '.join(missing)}")

@@ -8,11 +8,13 @@ from torch import nn
 
 from geoflow.checks import one_of
 from geoflow.networks.grid import GridTransformer
+from geoflow.networks.joints import JointTransformer
 from geoflow.networks.points import PointTransformer
 
 NETWORKS: dict[str, type[nn.Module]] = {
     "GridTransformer": GridTransformer,
     "PointTransformer": PointTransformer,
+    "JointTransformer": JointTransformer,
 }
 
 
