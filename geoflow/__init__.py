@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from geoflow.geometry.mesh import describe as describe
     from geoflow.geometry.mesh import simplify as simplify
     from geoflow.geometry.userfiles import read_user_mesh as read_user_mesh
+    from geoflow.joints import JointPredictor as JointPredictor
+    from geoflow.joints import Skeleton as Skeleton
+    from geoflow.joints import load_joint_predictor as load_joint_predictor
     from geoflow.noises import Noise as Noise
     from geoflow.pipelines import ObjectGenerator as ObjectGenerator
     from geoflow.pipelines import load_generator as load_generator
@@ -25,12 +28,15 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "JointPredictor",
     "Noise",
     "ObjectGenerator",
+    "Skeleton",
     "SurfaceMesh",
     "__version__",
     "describe",
     "load_generator",
+    "load_joint_predictor",
     "read_user_mesh",
     "simplify",
     "trace_grid",
@@ -39,6 +45,9 @@ __all__ = [
 ]
 
 _WHERE = {
+    "JointPredictor": "joints",
+    "Skeleton": "joints",
+    "load_joint_predictor": "joints",
     "Noise": "noises",
     "ObjectGenerator": "pipelines",
     "SurfaceMesh": "geometry.mesh",
