@@ -20,7 +20,7 @@ def visible_side(points: np.ndarray, normals: np.ndarray, cell: float) -> np.nda
     """Which side of a densely sampled surface is seen from outside.
 
     Every direction of a sphere looks at the samples through a raster; a sample is seen where it
-    is the foremost of its pixel.
+    is the foremost of its pixel, from 3 directions at least: one pixel may be empty by chance.
 
     Args:
         points: (N, 3) samples, dense enough that no pixel of the surface stays empty: about
@@ -29,11 +29,11 @@ def visible_side(points: np.ndarray, normals: np.ndarray, cell: float) -> np.nda
         cell: side of a pixel, in the unit of the points; layers nearer than 2 cells count as one.
 
     Returns:
-        (N,) int8: 1 seen from where the normal points, -1 seen from behind only, 0 hidden.
+        (N,) int8: 1 seen from where the normal points, -1 seen rather from behind, 0 hidden.
     """
     place = torch.from_numpy(np.asarray(points, np.float32))
     normal = torch.from_numpy(np.asarray(normals, np.float32))
-    votes = torch.zeros(len(place))
+    before, behind = torch.zeros(2, len(place))
     for direction in sphere_directions(VIEWS):
         view = torch.from_numpy(direction.astype(np.float32))
         aside = torch.linalg.cross(view, torch.eye(3)[int(view.abs().argmin())])
@@ -46,8 +46,10 @@ def visible_side(points: np.ndarray, normals: np.ndarray, cell: float) -> np.nda
         front = front.scatter_reduce(0, pixel, depth, "amax")
         facing = normal @ view
         seen = (depth > front[pixel] - 2 * cell) & (facing.abs() > 0.4)
-        votes += torch.where(seen, facing.sign(), torch.zeros(()))
-    return votes.sign().to(torch.int8).numpy()
+        before += seen & (facing > 0)
+        behind += seen & (facing < 0)
+    side = torch.where(before >= behind, 1, -1)
+    return torch.where(torch.maximum(before, behind) >= 3, side, 0).to(torch.int8).numpy()
 
 
 def sample_faces(
