@@ -56,7 +56,7 @@ def trainer_of(recipe, **changes):
         cumulative_ema=0.95, learning_rate=2e-3, **changes,
     )  # fmt: skip
     source = CharacterSource(
-        [toy(k) for k in range(24)], torch.device("cpu"), size=192, augment=False
+        [toy(k) for k in range(16)], torch.device("cpu"), size=128, augment=False
     )
     return Trainer(recipe, source, 0, start_processes(torch.device("cpu")))
 
