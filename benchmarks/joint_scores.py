@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -30,7 +31,7 @@ from geoflow.geometry.skeleton_metrics import (
     mean_scores,
     tree_recall,
 )
-from geoflow.joints import JointPredictor, Skeleton, load_joint_predictor
+from geoflow.joints import JointPredictor, Skeleton, load_joint_predictor, read_clustering
 
 Find = Callable[[Character], Skeleton]
 HEADER = ("set", "method", "CD-J2J %", "IoU %", "precision %", "recall %", "joints", "edges %", "s")
@@ -95,9 +96,12 @@ def main() -> None:
     )
     parser.add_argument("--calls", type=int, nargs="*", default=[1, 2, 50])
     parser.add_argument("--limit", type=int, default=10**9, help="characters of a set")
+    parser.add_argument("--clustering", type=json.loads, help='JSON, such as {"bandwidth": 0.02}')
     parser.add_argument("--csv", type=Path)
     options = parser.parse_args()
     predictor = load_joint_predictor(options.checkpoint, options.device)
+    if options.clustering:
+        predictor.clustering = read_clustering(options.clustering)
     sets: dict[str, tuple[str, list[Character]]] = {}
     for path in options.rigs:
         for c in read_characters(path):

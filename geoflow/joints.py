@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from geoflow.checkpoint import load_checkpoint
 from geoflow.checks import at_least, one_of
-from geoflow.data.rigs import LONGEST, fit_frame
+from geoflow.data.rigs import fit_frame
 from geoflow.geometry.skeleton import agreement, build_tree, cluster_joints
 from geoflow.networks.layers import Condition
 from geoflow.pipelines import assets_folder, draw_noise, pick_device
@@ -22,6 +22,39 @@ from geoflow.settings import network_with, read_transport
 BUNDLED = ("characters",)
 MOST_POINTS = 4096
 LEAST_POINTS = 64
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """How travelled points become joints, see geoflow.geometry.skeleton; tuned after training.
+
+    Attributes:
+        width: of `agreement`.
+        bandwidth, prominence, least: of `cluster_joints`.
+    """
+
+    width: float = 0.02
+    bandwidth: float = 0.014
+    prominence: float = 0.7
+    least: float = 0.0025
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, int | float) or not 0 < value < 1:
+                raise ValueError(f"clustering.{field.name} must be between 0 and 1; got {value!r}")
+
+
+def read_clustering(table: Any) -> Clustering:
+    """The part "clustering" of config.json; what it does not name keeps its default.
+
+    Raises:
+        ValueError: an unknown name or a number out of range.
+    """
+    known = {field.name for field in fields(Clustering)}
+    if not isinstance(table, dict) or table.keys() - known:
+        raise ValueError(f"clustering must be a table of {', '.join(sorted(known))}; got {table!r}")
+    return Clustering(**table)
 
 
 @dataclass(frozen=True)
@@ -66,6 +99,7 @@ class JointPredictor:
         self.net.eval().requires_grad_(False).to(device)
         names = config.get("data", {}).get("categories", [])
         self.categories = [str(n) for n in names]
+        self.clustering = read_clustering(config.get("clustering", {}))
         self.digest, self.device = digest, device
 
     def travel(
@@ -150,7 +184,14 @@ class JointPredictor:
         ends = self.travel(
             points, normals, steps=steps, cumulative=cumulative, category=category, seed=seed
         )
-        found = cluster_joints(ends, agreement(points, ends))
+        how = self.clustering
+        found = cluster_joints(
+            ends,
+            agreement(points, ends, how.width),
+            how.bandwidth,
+            prominence=how.prominence,
+            least=how.least,
+        )
         keep = found.confidence >= min(least_confidence, found.confidence.max())
         joints = found.joints[keep]
         parents = build_tree(joints, points, normals)
@@ -199,6 +240,3 @@ def load_joint_predictor(name: str | Path = "characters", device: str = "auto") 
         )
     config, weights, digest = load_checkpoint(folder)
     return JointPredictor(config, weights, digest, pick_device(device))
-
-
-__all__ = ["LONGEST", "JointPredictor", "Skeleton", "load_joint_predictor"]

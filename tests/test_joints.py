@@ -14,7 +14,7 @@ from geoflow.checkpoint import save_checkpoint
 from geoflow.data.characters import CharacterSource
 from geoflow.data.rigs import Character
 from geoflow.geometry.skeleton_metrics import cd_j2j
-from geoflow.joints import JointPredictor, load_joint_predictor
+from geoflow.joints import Clustering, JointPredictor, load_joint_predictor, read_clustering
 from geoflow.recipes import get_recipe
 from geoflow.training import Trainer, start_processes
 
@@ -157,3 +157,17 @@ def test_checkpoints_come_from_a_folder(tmp_path):
         JointPredictor(config, {}, "", torch.device("cpu"))
     with pytest.raises(ValueError, match="is neither"):
         load_joint_predictor("no such folder")
+
+
+def test_clustering_of_the_config():
+    assert read_clustering({}) == Clustering()
+    assert read_clustering({"bandwidth": 0.02}) == Clustering(bandwidth=0.02)
+    for table, text in (
+        ([], "must be a table"),
+        ({"bandwith": 0.02}, "must be a table of bandwidth"),
+        ({"least": 0}, "between 0 and 1"),
+        ({"least": "much"}, "between 0 and 1"),
+        ({"width": float("nan")}, "between 0 and 1"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            read_clustering(table)

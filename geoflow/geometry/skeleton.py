@@ -29,7 +29,7 @@ class Clusters:
     owner: np.ndarray
 
 
-def agreement(starts: np.ndarray, ends: np.ndarray, width: float = 0.03) -> np.ndarray:
+def agreement(starts: np.ndarray, ends: np.ndarray, width: float = 0.02) -> np.ndarray:
     """How far neighbours on the surface travelled to the same place.
 
     Between the regions of two joints points end anywhere on the way from one to the other, and
@@ -59,7 +59,7 @@ def cluster_joints(
     *,
     reach: float = 2.0,
     prominence: float = 0.7,
-    least: float = 0.0015,
+    least: float = 0.0025,
 ) -> Clusters:
     """Groups points that travelled to joints.
 
