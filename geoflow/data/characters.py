@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -236,7 +237,7 @@ def _check(characters: list[Character], size: int) -> None:
 def _with_category(c: Character) -> Character:
     if c.category in CATEGORIES:
         return c
-    return Character(**(vars(c) | {"category": "creature"}))
+    return replace(c, category="creature")
 
 
 def _weights(characters: list[Character]) -> Tensor:

@@ -43,9 +43,9 @@ def agreement(starts: np.ndarray, ends: np.ndarray, width: float = 0.02) -> np.n
     Returns:
         (N,) weights in [0.03, 1].
     """
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
-    _, near = cKDTree(starts).query(starts, k=min(7, len(starts)))
+    _, near = KDTree(starts).query(starts, k=min(7, len(starts)))
     near = near.reshape(len(starts), -1)
     spread = np.linalg.norm(ends[near] - ends[:, None], axis=2)
     typical = np.sqrt((np.sort(spread, 1)[:, :-1] ** 2).mean(1))  # one neighbour may differ
@@ -78,14 +78,14 @@ def cluster_joints(
     Raises:
         ValueError: points that are not (N, 3), none, or not finite.
     """
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     points = np.asarray(points, np.float64)
     if points.ndim != 2 or points.shape[1] != 3 or not len(points):
         raise ValueError(f"points must have shape (N, 3), N at least 1; got {points.shape}")
     if not np.isfinite(points).all():
         raise ValueError("points must be finite; they hold NaN or infinity")
-    tree = cKDTree(points)
+    tree = KDTree(points)
     pairs = tree.query_pairs(reach * bandwidth, output_type="ndarray")
     lengths = np.linalg.norm(points[pairs[:, 0]] - points[pairs[:, 1]], axis=1)
     kernel = np.exp(-0.5 * (lengths / bandwidth) ** 2)
@@ -176,12 +176,12 @@ def inside_share(
     Returns:
         (E,) in [0, 1]. A place is inside if most of the 8 nearest normals point away from it.
     """
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     share = (np.arange(samples) + 0.5) / samples
     places = ends[:, :1] + share[:, None] * (ends[:, 1:] - ends[:, :1])
     flat = places.reshape(-1, 3)
-    _, near = cKDTree(points).query(flat, k=min(8, len(points)))
+    _, near = KDTree(points).query(flat, k=min(8, len(points)))
     near = near.reshape(len(flat), -1)
     away = ((points[near] - flat[:, None]) * normals[near]).sum(2) > 0
     return (away.mean(1) > 0.5).reshape(len(ends), samples).mean(1)
