@@ -1,44 +1,21 @@
-"""The command line: `geoflow generate | render | evaluate | train | recipes | info`."""
+"""The command line: `geoflow generate | render | evaluate | train | distribution | ...`."""
 
 from __future__ import annotations
 
-import functools
 import importlib.metadata
 import importlib.util
 import sys
 import time
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
-from geoflow.checks import at_least
+from geoflow.cli_distribution import distribution
+from geoflow.commands import Device, OneLineGroup, UsageError, check_least, note, one_line, usage
 from geoflow.files import check_target
 from geoflow.progress import progress_bar
-
-ClickError: Any = typer.BadParameter.__mro__[2]  # ClickException; some typer bring their own click
-
-
-class OneLineGroup(TyperGroup):
-    """Commands whose usage errors are one line, as all our errors are."""
-
-    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
-        try:
-            code = super().main(*args, standalone_mode=False, **extra)
-        except ClickError as error:
-            context = getattr(error, "ctx", None)
-            command = context.command_path if context else "geoflow"
-            text = error.format_message().rstrip(".")
-            code = _print_error(f"{text}; see {command} --help", 2)
-        except typer.Abort:
-            code = _print_error("aborted", 1)
-        if standalone_mode:
-            sys.exit(code)
-        return code
-
 
 app = typer.Typer(
     name="geoflow",
@@ -48,14 +25,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(distribution)
 
 
 class MeshFormat(StrEnum):
     obj, glb, stl, ply, three_mf = "obj", "glb", "stl", "ply", "3mf"
-
-
-class Device(StrEnum):
-    auto, cpu, cuda = "auto", "cpu", "cuda"
 
 
 class Resolution(StrEnum):
@@ -70,59 +44,8 @@ class Normalise(StrEnum):
     set, shape, none = "set", "shape", "none"
 
 
-class UsageError(ValueError):
-    """The command was wrong (exit code 2), not the world (exit code 1)."""
-
-
-def _one_line(command: Callable[..., None]) -> Callable[..., None]:
-    """Turns expected errors into one line on stderr and an exit code."""
-
-    @functools.wraps(command)
-    def run(*args: Any, **kwargs: Any) -> None:
-        try:
-            command(*args, **kwargs)
-        except KeyboardInterrupt:
-            raise typer.Exit(130) from None
-        except UsageError as error:
-            _fail(str(error), 2)
-        except ModuleNotFoundError as error:
-            _fail(f"this command needs the package {error.name}; pip install {error.name}", 1)
-        except (ValueError, OSError, RuntimeError) as error:
-            _fail(str(error), 1)
-
-    return run
-
-
-def _print_error(message: str, code: int) -> int:
-    print(f"geoflow: {' '.join(message.split())}", file=sys.stderr)
-    return code
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    raise typer.Exit(_print_error(message, code)) from None
-
-
-def _note(message: str) -> None:
-    print(f"geoflow: {message}", file=sys.stderr)
-
-
-def _usage(check: Callable[..., Any], *args: Any) -> Any:
-    """Runs a check whose ValueError is the caller's mistake."""
-    try:
-        return check(*args)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-
-
-def _at_least(least: float, **options: float | None) -> None:
-    """Checks the options that are given."""
-    for name, value in options.items():
-        if value is not None:
-            _usage(at_least, f"--{name}", value, least)
-
-
 @app.command()
-@_one_line
+@one_line
 def generate(
     n: Annotated[int, typer.Option("--n", "-n", help="How many shapes.")] = 1,
     steps: Annotated[int, typer.Option(help="Network calls for each shape.")] = 2,
@@ -145,20 +68,20 @@ def generate(
 ) -> None:
     """Generate closed meshes: DIR/<category>_<index>.<format> and DIR/manifest.json."""
     begin = time.monotonic()
-    _at_least(1, n=n, steps=steps)
-    _at_least(0, seed=seed, guidance=guidance)
+    check_least(1, n=n, steps=steps)
+    check_least(0, seed=seed, guidance=guidance)
     if overwrite and resume:
         raise UsageError("--overwrite and --resume exclude each other; give one")
     from geoflow.batch import Batch, Order, summary
     from geoflow.pipelines import load_generator, pick_device
 
-    _usage(pick_device, device.value)
+    usage(pick_device, device.value)
     generator = load_generator(checkpoint, device.value)
-    _usage(generator.category_of, 0, category)
+    usage(generator.category_of, 0, category)
     order = Order(n, steps, category, seed, guidance, int(resolution.value), format.value)
     batch = Batch(out, order, generator, resume=resume, overwrite=overwrite)
     if resume and not batch.resumed:
-        _note(f"{out} holds no manifest to resume; starting afresh")
+        note(f"{out} holds no manifest to resume; starting afresh")
     try:
         with progress_bar("generating", n, batch.kept) as advance:
             for entry in batch.run():
@@ -171,7 +94,7 @@ def generate(
 
 
 @app.command()
-@_one_line
+@one_line
 def render(
     folder: Annotated[Path, typer.Argument(help="Folder of meshes, such as outputs.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="PNG to write.")] = Path("sheet.png"),
@@ -180,7 +103,7 @@ def render(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the picture.")] = False,
 ) -> None:
     """Draw a contact sheet of a folder of meshes."""
-    _at_least(1, columns=columns, limit=limit)
+    check_least(1, columns=columns, limit=limit)
     if out.suffix.lower() != ".png":
         raise UsageError(f"--out must end in .png; got {out}")
     if not folder.is_dir():
@@ -205,7 +128,7 @@ def render(
 
 
 @app.command()
-@_one_line
+@one_line
 def evaluate(
     generated: Annotated[Path, typer.Argument(help="Folder of meshes or clouds to judge.")],
     reference: Annotated[Path, typer.Argument(help="Folder of those to compare them with.")],
@@ -228,8 +151,8 @@ def evaluate(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the JSON.")] = False,
 ) -> None:
     """Score a folder of shapes against another: 1-NNA, MMD, COV, JSD, F-score and more."""
-    _at_least(16, points=points)
-    _at_least(0, seed=seed)
+    check_least(16, points=points)
+    check_least(0, seed=seed)
     if not 0 < threshold <= 1:
         raise UsageError(f"--threshold must be above 0 and at most 1; got {threshold}")
     for name, folder in (("GENERATED", generated), ("REFERENCE", reference)):
@@ -241,20 +164,20 @@ def evaluate(
     from geoflow.pipelines import pick_device
     from geoflow.shape_sets import plan
 
-    picked = str(_usage(pick_device, device.value))
+    picked = str(usage(pick_device, device.value))
     settings = scoring.Settings(
         metric.value, points, seed, picked, normalise.value, threshold, paired
     )
     chosen = plan(generated, reference, paired=paired, seed=seed)
-    for note in chosen.notes:
-        _note(note)
+    for line in chosen.notes:
+        note(line)
     with progress_bar("evaluating", 2 * chosen.shapes) as advance:
         scores = scoring.evaluate(chosen, settings, advance)
     print(scoring.output(scores, chosen, settings, (generated, reference), json))
 
 
 @app.command()
-@_one_line
+@one_line
 def train(
     recipe: Annotated[str, typer.Argument(help="A recipe; geoflow recipes lists them.")],
     data: Annotated[Path, typer.Option(help="Folder that data_prep/objects.py wrote.")],
@@ -277,13 +200,15 @@ def train(
     sample_minutes: Annotated[float, typer.Option(help="Between drawn samples.")] = 4.0,
 ) -> None:
     """Train a recipe; on many GPUs: accelerate launch -m geoflow train RECIPE ..."""
-    _at_least(1, steps=steps, batch=batch)
-    _at_least(0, minutes=minutes, instant=instant)
+    check_least(1, steps=steps, batch=batch)
+    check_least(0, minutes=minutes, instant=instant)
     import dataclasses
 
     from geoflow.recipes import get_recipe
 
-    chosen = _usage(get_recipe, recipe)
+    chosen = usage(get_recipe, recipe)
+    if chosen.command:
+        raise UsageError(f"{recipe} is trained by {chosen.command}")
     instant = 0.0 if init is not None and instant is None else instant
     changes: dict[str, Any] = {"steps": steps, "batch": batch, "instant": instant}
     changes = {k: v for k, v in changes.items() if v is not None}
@@ -296,13 +221,13 @@ def train(
     from geoflow.preview import draw_samples
     from geoflow.training import RunOptions, Trainer, run_training, start_processes
 
-    picked = _usage(pick_device, device.value)
+    picked = usage(pick_device, device.value)
     accelerator = start_processes(picked)
     source = open_source(chosen.data, data, accelerator.device)
     trainer = Trainer(chosen, source, seed, accelerator)
     found = (out / "state.safetensors").exists()
     if resume and not found and trainer.main:
-        _note(f"{out} holds no state to resume; starting afresh")
+        note(f"{out} holds no state to resume; starting afresh")
     if resume and found:
         trainer.resume(out)
     elif init is not None:
@@ -320,7 +245,7 @@ def train(
 
 
 @app.command()
-@_one_line
+@one_line
 def recipes() -> None:
     """List the training recipes with their cost and score."""
     from geoflow.recipes import RECIPES
@@ -335,7 +260,7 @@ def recipes() -> None:
 
 
 @app.command()
-@_one_line
+@one_line
 def info() -> None:
     """Show versions, the device, optional parts and the bundled checkpoint."""
     import platform

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 
 def check_target(path: Path, *, overwrite: bool) -> None:
@@ -24,12 +27,12 @@ def check_target(path: Path, *, overwrite: bool) -> None:
         )
 
 
-def write_atomically(path: Path, data: bytes, *, sync: bool = True) -> None:
-    """Writes to a temporary file in the same folder, then os.replace.
+@contextlib.contextmanager
+def open_atomically(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
+    """Opens a temporary file in the same folder; os.replace once it is written.
 
     Args:
-        path: an existing file is replaced, or untouched where writing fails.
-        data: its content.
+        path: an existing file is replaced, or untouched where writing fails or is interrupted.
         sync: wait until the disk has it. That takes longer than writing a mesh, which can be made
             again.
 
@@ -39,10 +42,16 @@ def write_atomically(path: Path, data: bytes, *, sync: bool = True) -> None:
     temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.tmp")
     try:
         with open(temporary, "xb") as file:
-            file.write(data)
+            yield file
             if sync:
                 file.flush()
                 os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, data: bytes, *, sync: bool = True) -> None:
+    """Writes a file whole or not at all, see `open_atomically`."""
+    with open_atomically(path, sync=sync) as file:
+        file.write(data)

@@ -30,6 +30,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from geoflow.paths import Pairs
 from geoflow.transport import Net, Transport
 
 ErrorNorm = Callable[[Tensor], Tensor]
@@ -67,13 +68,14 @@ class TimeSampling:
         Args:
             batch: B.
             start: earliest clock time.
-            generator: source of randomness, on the CPU.
+            generator: source of randomness; its device is where the times are.
 
         Returns:
             t (B,), r (B,) float32 clock times with t <= r, and k.
         """
-        normal = torch.randn(2, batch, generator=generator)
-        pick = torch.rand(4, batch, generator=generator)
+        device = None if generator is None else generator.device
+        normal = torch.randn(2, batch, generator=generator, device=device)
+        pick = torch.rand(4, batch, generator=generator, device=device)
         tau = torch.sigmoid(self.mean + self.std * normal)
         tau = torch.where(pick[:2] < self.uniform, pick[:2] / max(self.uniform, 1e-9), tau)
         tau = tau.clamp(start, 0.999)
@@ -122,7 +124,9 @@ def cumulative_loss(
     adaptive: float | None = 0.05,
     error_norm: ErrorNorm = mean_square,
     cumulative_norm: ErrorNorm | None = None,
+    raw_units: bool = False,
     distillation: Distillation | None = None,
+    pairs: Pairs | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The loss of one batch.
 
@@ -142,7 +146,11 @@ def cumulative_loss(
             low-dimensional target is biased by it).
         error_norm: (B, ...) -> (B,) quadratic size of an error.
         cumulative_norm: that of the first k samples, if another.
+        raw_units: measure errors in units of the network's raw output: EDM's weight 1 / c_out^2
+            [Karras et al. 2022, Table 1], without which low noise levels count for nothing.
         distillation: where r > t learns from, if not from the data and the network itself.
+        pairs: states and targets of the first k samples, in place of all that; their times must be
+            those of tau_t and tau_r.
 
     Returns:
         loss: scalar to differentiate.
@@ -154,10 +162,14 @@ def cumulative_loss(
     t, r = transport.schedule.unclock(tau_t), transport.schedule.unclock(tau_r)
     eps = eps * transport.noise_std
     x = transport.mix(data, eps, t)
+    if pairs is not None:
+        x = torch.cat((pairs.x, x[k:]))
     m = transport.predict(net, x, t, r, cond)
     with torch.no_grad():
         goal = transport.target(data, eps, t).clone()
-        if k:
+        if pairs is not None:
+            goal[:k] = pairs.target
+        elif k:
             span = tau_r[:k] - tau_t[:k]
             step = (difference_share * span).clamp(min=difference_step)
             if distillation is not None and distillation.leap is not None:
@@ -169,7 +181,7 @@ def cumulative_loss(
                 goal[:k] = _residual_target(transport, net, m_head, goal[:k], head, derivative)
             else:
                 goal[:k] = _semigroup_target(transport, distillation, head)
-    error = m - goal
+    error = (m - goal) / transport.output_scale(t, x) if raw_units else m - goal
     if cumulative_norm is None:
         error = error_norm(error)
     else:

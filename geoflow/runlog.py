@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from pathlib import Path
 
 
@@ -32,6 +33,13 @@ class Log:
         if self.board:
             self.board.add_scalar("error", error, step)
             self.board.add_scalar("learning_rate", rate, step)
+
+    def status(self, step: int, steps: int, error: float, seconds: float, every: int) -> None:
+        """One line on stderr: rewritten on a terminal, now and then in a log file."""
+        end = "\r" if sys.stderr.isatty() else "\n"
+        if sys.stderr.isatty() or step % (20 * every) == 0:
+            line = f"step {step:>7}/{steps}  error {error:.4f}  {seconds / 60:6.1f} min"
+            print(line, end=end, file=sys.stderr, flush=True)
 
     def close(self) -> None:
         self.file.close()

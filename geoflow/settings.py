@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from geoflow.data.surface import Frame
 from geoflow.networks import NETWORKS, build_network
 from geoflow.transport import Transport, get_transport
 
@@ -73,6 +74,26 @@ def read_grid_settings(config: dict[str, Any]) -> GridSettings:
         shift=_number(config, "sampling.shift", 1.0, above=0),
         cumulative_calls=calls,
     )
+
+
+def read_frame(config: dict[str, Any]) -> Frame:
+    """The part "data" of a single-shape distribution's config.json.
+
+    Raises:
+        ValueError: it is missing or not what it must be.
+    """
+
+    def three(path: str) -> tuple[float, ...]:
+        value = _get(config, path)
+        good = isinstance(value, list) and len(value) == 3 and all(map(_is_number, value))
+        _must(good, path, "three finite numbers", value)
+        return tuple(map(float, value))
+
+    scale = _number(config, "data.scale", above=0)
+    if _get(config, "data.colour_mean", None) is None:
+        return Frame(three("data.centre"), scale)
+    deviation = _number(config, "data.colour_std", above=0)
+    return Frame(three("data.centre"), scale, three("data.colour_mean"), deviation)
 
 
 def read_transport(config: dict[str, Any]) -> Transport:

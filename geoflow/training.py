@@ -7,7 +7,7 @@ run repeats the uninterrupted one bit for bit on a CPU without any random state 
 from __future__ import annotations
 
 import json
-import signal
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -20,9 +20,11 @@ from torch import Tensor, nn
 
 from geoflow.checkpoint import save_checkpoint
 from geoflow.files import write_atomically
+from geoflow.interrupts import Interrupt
 from geoflow.networks import build_network
 from geoflow.networks.layers import Condition
 from geoflow.objective import Distillation, cumulative_loss
+from geoflow.paths import Pairs, Paths
 from geoflow.recipes import Recipe
 from geoflow.runlog import Log
 from geoflow.runstate import read_state, write_state
@@ -37,12 +39,16 @@ class Source(Protocol):
 
     categories: list[str]
 
-    def batch(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor | Condition]: ...
+    def batch(
+        self, size: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor | Condition | None]: ...
 
     def describe(self) -> dict[str, Any]: ...
 
     def decode(self, samples: Tensor) -> Tensor: ...
 
+
+PARTS, RENEW_EVERY = 8, 25  # of the pool of paths, and in how many steps one part is renewed
 
 Draw = Callable[["Trainer"], bytes]
 """Draws samples of the averaged network to a PNG."""
@@ -85,7 +91,9 @@ class Trainer:
         self.device = self.accelerator.device
         self.transport = get_transport(recipe.transport, **recipe.transport_arguments)
         torch.manual_seed(seed)
-        arguments = recipe.network_arguments | {"categories": len(source.categories)}
+        arguments = dict(recipe.network_arguments)
+        if source.categories:
+            arguments["categories"] = len(source.categories)
         self.network_config = {"name": recipe.network, "arguments": arguments}
         self.net = build_network(recipe.network, **arguments).to(self.device)
         self.ema = build_network(recipe.network, **arguments).to(self.device).eval()
@@ -102,6 +110,7 @@ class Trainer:
         self.average: Any = self.ema
         self.teacher: Net | None = None
         self.frozen: nn.Module | None = None
+        self.paths: Paths | None = None
         self.compiled = False
 
     @property
@@ -123,7 +132,7 @@ class Trainer:
         """Makes the frozen network that r > t learns from, see geoflow.objective."""
         net = build_network(self.network_config["name"], **self.network_config["arguments"])
         net.to(self.device).eval().requires_grad_(False).load_state_dict(weights)
-        self.frozen, self.teacher = net, self._callable(net)
+        self.frozen, self.teacher, self.paths = net, self._callable(net), None
 
     def learning_rate(self) -> float:
         """Warm-up, constant, linear fall to zero."""
@@ -137,15 +146,25 @@ class Trainer:
         mixed = self.seed * 1_000_003 + self.step * 1009 + self.accelerator.process_index
         cpu = torch.Generator().manual_seed(mixed)
         on_device = torch.Generator(self.device).manual_seed(mixed)
+        draws = on_device if r.device_draws else cpu
         size = max(1, r.batch // self.accelerator.num_processes)
-        data, given = self.source.batch(size, cpu)
+        data, given = self.source.batch(size, draws)
         both = self.step >= r.instant * r.steps
         times = r.times if both else replace(r.times, cumulative=0.0)
-        tau_t, tau_r, k = times.draw(size, self.transport.start, cpu)
+        tau_t, tau_r, k = times.draw(size, self.transport.start, draws)
+        tau_t, tau_r = tau_t.to(self.device), tau_r.to(self.device)
+        if both and (r.distill or r.paths):
+            self._freeze()
         distillation = self._distillation(k, cpu) if both and r.distill else None
-        drop = torch.rand(size, generator=cpu) < r.label_drop
-        cond = given if isinstance(given, Condition) else Condition(given)
-        cond = cond.without_labels(drop.to(self.device), len(self.source.categories))
+        pairs = None
+        if both and r.paths and k:
+            pairs = self._pairs(k, data.shape[1:], draws)
+            tau_t[:k], tau_r[:k] = pairs.tau_t, pairs.tau_r
+        cond = None
+        if given is not None:
+            drop = (torch.rand(size, generator=cpu) < r.label_drop).to(self.device)
+            cond = given if isinstance(given, Condition) else Condition(given)
+            cond = cond.without_labels(drop, len(self.source.categories))
         eps = torch.randn(data.shape, generator=on_device, device=self.device)
         with self.accelerator.autocast():
             loss, error = cumulative_loss(
@@ -153,15 +172,17 @@ class Trainer:
                 self.call,
                 data,
                 eps,
-                tau_t.to(self.device),
-                tau_r.to(self.device),
+                tau_t,
+                tau_r,
                 k,
                 cond,
                 difference_share=r.difference_share,
                 adaptive=r.adaptive,
                 error_norm=r.error_norm,
                 cumulative_norm=r.cumulative_norm,
+                raw_units=r.raw_units,
                 distillation=distillation,
+                pairs=pairs,
             )
         loss.backward()
         self._average_gradients()
@@ -179,10 +200,30 @@ class Trainer:
             )
         return error.mean()
 
-    def _distillation(self, k: int, generator: torch.Generator) -> Distillation:
-        """What the k samples with r > t learn from; the first call freezes the teacher."""
-        if self.teacher is None:
+    def _freeze(self) -> None:
+        """Makes the frozen copy of the average when r > t starts, and again as often as asked."""
+        r = self.recipe
+        start = math.ceil(r.instant * r.steps)
+
+        def copy_at(step: int) -> int:
+            return r.teachers * (step - start) // max(1, r.steps - start)
+
+        if self.teacher is None or copy_at(self.step) != copy_at(self.step - 1):
             self.teach(self.ema.state_dict())
+
+    def _pairs(self, k: int, shape: torch.Size, generator: torch.Generator) -> Pairs:
+        """States on paths of the frozen network; every few steps a part of them is renewed."""
+        r, seed = self.recipe, self.seed * 1009 + self.accelerator.process_index
+        assert self.teacher is not None
+        if self.paths is None:
+            whole = (k, *shape)
+            self.paths = Paths(self.transport, whole, PARTS, r.paths, seed, self.device)
+        with self.accelerator.autocast():
+            self.paths.reach(PARTS + self.step // RENEW_EVERY, self.teacher)
+        return self.paths.draw(k, r.times.from_noise, r.times.to_data, generator)
+
+    def _distillation(self, k: int, generator: torch.Generator) -> Distillation:
+        """What the k samples with r > t learn from."""
         assert self.teacher is not None
         leap = None
         if float(torch.rand((), generator=generator)) < self.recipe.leaps:
@@ -306,7 +347,7 @@ def run_training(trainer: Trainer, run: Path, options: RunOptions, draw: Draw | 
     if options.compile:
         trainer.compile()
     try:
-        with _Interrupt() as interrupt:
+        with Interrupt() as interrupt:
             _loop(trainer, run, options, log, draw, interrupt)
         trainer.save(run)
     finally:
@@ -320,32 +361,13 @@ def run_training(trainer: Trainer, run: Path, options: RunOptions, draw: Draw | 
     )
 
 
-class _Interrupt:
-    """Ctrl-C asks the loop to stop where it may be resumed exactly; a second one stops at once."""
-
-    def __enter__(self) -> _Interrupt:
-        self.asked = False
-        self.before = signal.getsignal(signal.SIGINT)
-        signal.signal(signal.SIGINT, self._ask)
-        return self
-
-    def _ask(self, number: int, frame: Any) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
-        print("stopping at the next saved step; Ctrl-C again stops at once", file=sys.stderr)
-
-    def __exit__(self, *error: object) -> None:
-        signal.signal(signal.SIGINT, self.before)
-
-
 def _loop(
     trainer: Trainer,
     run: Path,
     options: RunOptions,
     log: Log | None,
     draw: Draw | None,
-    interrupt: _Interrupt,
+    interrupt: Interrupt,
 ) -> None:
     begin = time.monotonic()
     before, saved, drawn = trainer.seconds, begin, begin
@@ -359,7 +381,9 @@ def _loop(
         trainer.seconds = before + now - begin
         if log:
             log.write(trainer.step, error, trainer.learning_rate(), trainer.seconds)
-            _status(trainer, error, options.log_every)
+            log.status(
+                trainer.step, trainer.recipe.steps, error, trainer.seconds, options.log_every
+            )
         errors = []
         if draw and trainer.main and now - drawn > 60 * options.sample_minutes:
             write_atomically(run / "samples" / f"step-{trainer.step:07d}.png", draw(trainer))
@@ -373,14 +397,3 @@ def _loop(
         flag = torch.tensor(float(over), device=trainer.device)
         if trainer.reduce(flag, "sum").item() > 0:
             break
-
-
-def _status(trainer: Trainer, error: float, every: int) -> None:
-    """One line on stderr: rewritten on a terminal, now and then in a log file."""
-    line = (
-        f"step {trainer.step:>7}/{trainer.recipe.steps}  error {error:.4f}  "
-        f"{trainer.seconds / 60:6.1f} min"
-    )
-    end = "\r" if sys.stderr.isatty() else "\n"
-    if sys.stderr.isatty() or trainer.step % (20 * every) == 0:
-        print(line, end=end, file=sys.stderr, flush=True)

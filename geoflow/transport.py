@@ -119,6 +119,11 @@ class Transport:
         a, b = self._points(t, r, x)
         return self.prediction.p(a, b) * m + self.prediction.q(a, b) * x
 
+    def solve(self, x: Tensor, end: Tensor, t: Tensor, r: Tensor) -> Tensor:
+        """The m with psi_{t->r}(x) = end, (B, ...); t and r must differ."""
+        a, b = self._points(t, r, x)
+        return (end - self.prediction.q(a, b) * x) / self.prediction.p(a, b)
+
     def velocity(self, x: Tensor, m: Tensor, t: Tensor) -> Tensor:
         """dx/dt at (x, t) from the instantaneous prediction m = m(x, t, t), (B, ...)."""
         a, _ = self._points(t, t, x)
@@ -149,6 +154,12 @@ class Transport:
         """The conditional value of m at r = t, (B, ...)."""
         a, _ = self._points(t, t, data)
         return self.prediction.target(data, eps, a)
+
+    def output_scale(self, t: Tensor, like: Tensor) -> Tensor:
+        """c_out(t), (B, 1, ...): how much of the prediction one unit of raw output is."""
+        a, _ = self._points(t, t, like)
+        _, c_out, _ = PRECONDITIONINGS[self.preconditioning](a, self.noise_std, self.data_std)
+        return c_out
 
     def predict(self, net: Net, x: Tensor, t: Tensor, r: Tensor, cond: Any = None) -> Tensor:
         """m(x, t, r) = c_skip x + c_out net(c_in x, clock(t), clock(r), cond).

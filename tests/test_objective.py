@@ -241,3 +241,33 @@ def test_unknown_derivative_is_named(net, batch):
     data, eps, t, r, k = batch
     with pytest.raises(ValueError, match='derivative must be "difference" or "jvp"; got \'exact\''):
         cumulative_loss(get_transport("u-FM"), net, data, eps, t, r, k, derivative="exact")
+
+
+def test_times_are_drawn_where_the_generator_is(monkeypatch):
+    asked, plain = [], torch.randn
+
+    def recorded(*size, device=None, **options):
+        asked.append(device)
+        return plain(*size, device=device, **options)
+
+    monkeypatch.setattr(torch, "randn", recorded)
+    draw(TimeSampling(), 8)
+    assert asked == [torch.device("cpu")]
+
+
+def test_errors_in_raw_units_are_divided_by_c_out(net, batch):
+    """EDM's weight 1 / c_out^2, by its own formula; no change where c_out is 1."""
+    data, eps, tau_t, _, _ = batch
+    for name in ("EDM", "x1-FM"):
+        transport = get_transport(name)
+        plain, raw = (
+            cumulative_loss(
+                transport, net, data, eps, tau_t, tau_t, 0, adaptive=None, raw_units=units
+            )[1]
+            for units in (False, True)
+        )
+        c_out_squared = torch.ones(64)
+        if name == "EDM":
+            variance = transport.schedule.unclock(tau_t).square()
+            c_out_squared = 0.25 * variance / (0.25 + variance)
+        assert torch.allclose(plain, raw * c_out_squared, rtol=1e-4)

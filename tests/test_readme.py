@@ -27,7 +27,9 @@ SECOND = (
     'python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e ".[test]" && '
     ".venv/bin/python -m pytest"
 )
-COMMANDS = typer.main.get_command(app).commands
+COMMANDS = dict(typer.main.get_command(app).commands)
+GROUP = COMMANDS.pop("distribution").commands
+COMMANDS |= {f"distribution {name}": command for name, command in GROUP.items()}
 needs_bundled = pytest.mark.skipif(
     not (assets_folder() / "checkpoints" / "objects" / "config.json").is_file(),
     reason="the bundled checkpoint is not here",
@@ -52,7 +54,9 @@ def geoflow_calls():
                 program = Path(word).name == "geoflow" and i == 0
                 module = word == "geoflow" and i > 0 and words[i - 1] == "-m"
                 if program or module:
-                    calls.append(words[i + 1 :])
+                    call = words[i + 1 :]
+                    group = call[0] == "distribution"
+                    calls.append([" ".join(call[:2]), *call[2:]] if group else call)
     return calls
 
 
@@ -73,6 +77,8 @@ def test_there_are_calls_to_check():
         "render",
         "evaluate",
         "train",
+        "distribution fit",
+        "distribution sample",
         "info",
     }
 
@@ -91,7 +97,7 @@ def test_every_geoflow_command_and_option_exists(call):
 def test_cheap_commands_run(call, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     count = int(call[call.index("--n") + 1]) if "--n" in call else 1
-    if call[0] == "train" or count > 4 or "--checkpoint" in call:
+    if call[0] in ("train", "distribution fit") or count > 4 or "--checkpoint" in call:
         pytest.skip("not cheap, or it needs a training run")
     if call[0] == "render":
         from geoflow.render import _rendering_error
@@ -122,7 +128,9 @@ def test_the_example_is_ten_lines():
     assert len([line for line in example if line.strip()]) <= 10
 
 
-@pytest.mark.parametrize("command", ["generate", "render", "evaluate", "train"])
+@pytest.mark.parametrize(
+    "command", ["generate", "render", "evaluate", "train", *(n for n in COMMANDS if " " in n)]
+)
 def test_every_option_is_in_its_table(command):
     begin = README.index(f"Options of `geoflow {command}`")
     table = README[begin : README.index("\n\n", README.index("|", begin))]

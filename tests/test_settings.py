@@ -5,8 +5,15 @@ import copy
 import pytest
 import torch
 
+from geoflow.data.surface import Frame
 from geoflow.networks import build_network
-from geoflow.settings import GridSettings, network_with, read_grid_settings, read_transport
+from geoflow.settings import (
+    GridSettings,
+    network_with,
+    read_frame,
+    read_grid_settings,
+    read_transport,
+)
 
 ARGUMENTS = {"resolution": 16, "patch": 8, "overlap": 0, "width": 64, "depth": 1, "hidden": 32,
              "bottleneck": 8, "categories": 2}  # fmt: skip
@@ -107,3 +114,17 @@ def test_weights_of_another_network(weights):
     other = {name: value for name, value in weights.items() if name != "head.bias"}
     with pytest.raises(ValueError, match=r"the weights do not fit.*head\.bias"):
         network_with(CONFIG, other)
+
+
+def test_frames_are_checked():
+    data = {"centre": [0, 1.5, -2], "scale": 0.5}
+    assert read_frame({"data": data}) == Frame((0.0, 1.5, -2.0), 0.5)
+    colours = {"colour_mean": [0.1, 0.2, 0.3], "colour_std": 0.4}
+    assert read_frame({"data": data | colours}).channels == 6
+    for path, value in (("centre", [0, 1]), ("centre", "abc"), ("centre", [0, 1, float("nan")]),
+                        ("scale", 0), ("scale", None), ("colour_mean", [1, 2, "x"]),
+                        ("colour_std", -1)):  # fmt: skip
+        with pytest.raises(ValueError, match=f"data.{path}"):
+            read_frame({"data": data | colours | {path: value}})
+    with pytest.raises(ValueError, match="lacks data"):
+        read_frame({})

@@ -2,7 +2,7 @@
 
 `chamfer_matrix` and `emd_matrix` compare every shape of one set with every shape of another;
 `chamfer_matrices` finds only the nearest ones, which is all that the scores of
-`geoflow.geometry.metrics` read, in a fraction of the time.
+`geoflow.geometry.metrics` read, in a fraction of the time. `mean_nearest` is for two large clouds.
 """
 
 from __future__ import annotations
@@ -29,6 +29,35 @@ def chamfer(a: Clouds, b: Clouds) -> float:
         ValueError: A cloud is empty, not (P, 3) or not finite.
     """
     return float(chamfer_matrix(_tensor(a)[None], _tensor(b)[None], device="cpu")[0, 0])
+
+
+def mean_nearest(
+    a: Clouds, b: Clouds, *, device: str | torch.device | None = None
+) -> tuple[float, float]:
+    """(P, 3), (Q, 3) -> mean distance (not squared) from a to b's nearest point, and from b to a's.
+
+    For clouds of 500,000 points and more: k-d trees on all cores take 2 s; where scipy is missing,
+    differences in chunks on `device`. The unit is the points'.
+
+    Raises:
+        ValueError: A cloud is empty, not (P, 3) or not finite.
+    """
+    first, second = _checked(_tensor(a)[None], "a")[0], _checked(_tensor(b)[None], "b")[0]
+    if _has_scipy():
+        from scipy.spatial import KDTree
+
+        x, y = first.cpu().double().numpy(), second.cpu().double().numpy()
+        to_b, to_a = KDTree(y).query(x, workers=-1)[0], KDTree(x).query(y, workers=-1)[0]
+        return float(to_b.mean()), float(to_a.mean())
+    first, second = first.to(_device(device)), second.to(_device(device))
+    return _mean_to_nearest(first, second), _mean_to_nearest(second, first)
+
+
+def _mean_to_nearest(a: torch.Tensor, b: torch.Tensor) -> float:
+    chunk = max(1, 2**28 // len(b))
+    exact = "donot_use_mm_for_euclid_dist"  # |a|^2 + |b|^2 - 2 ab cancels
+    parts = [torch.cdist(part, b, compute_mode=exact).amin(1).double() for part in a.split(chunk)]
+    return float(torch.cat(parts).mean())
 
 
 def chamfer_matrix(

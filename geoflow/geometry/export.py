@@ -136,7 +136,7 @@ def _to_z_up_millimetres(vertices: FloatArray) -> FloatArray:
     return 1000.0 * np.stack([vertices[:, 0], -vertices[:, 2], vertices[:, 1]], axis=1)
 
 
-def _to_y_up_metres(vertices: NDArray[np.float64]) -> NDArray[np.float64]:
+def to_y_up_metres(vertices: NDArray[np.float64]) -> NDArray[np.float64]:
     return 1e-3 * np.stack([vertices[:, 0], vertices[:, 2], -vertices[:, 1]], axis=1)
 
 
@@ -197,7 +197,7 @@ def read_surface(
     own = _read_own_obj(pathlib.Path(path))
     if own is not None:
         return own
-    parts = _load(path, READ_MESHES)
+    parts = load_parts(path, READ_MESHES)
     name = pathlib.Path(path).name
     vertices: list[NDArray[np.float64]] = []
     faces: list[NDArray[np.int64]] = []
@@ -218,7 +218,7 @@ def read_surface(
         raise NoFacesError(f"{name}: must hold faces; it has none; point clouds go to read_points")
     whole, all_faces = np.concatenate(vertices), np.concatenate(faces)
     if pathlib.Path(path).suffix.lower() in Z_UP:
-        whole = _to_y_up_metres(whole)
+        whole = to_y_up_metres(whole)
     check_mesh(whole, all_faces, name)
     return whole, all_faces, None
 
@@ -246,7 +246,7 @@ def read_points(path: PathLike) -> tuple[NDArray[np.float64], NDArray[np.float64
     """
     name = pathlib.Path(path).name
     points, normals = [], []
-    for part, transform in _load(path, READ_POINTS):
+    for part, transform in load_parts(path, READ_POINTS):
         part_points = np.asarray(part.vertices, dtype=np.float64).reshape(-1, 3)
         points.append(part_points @ transform[:3, :3].T + transform[:3, 3])
         part_normals = _stored_normals(part)
@@ -279,7 +279,7 @@ def _stored_normals(part: Any) -> FloatArray | None:
     return None
 
 
-def _load(path: PathLike, suffixes: tuple[str, ...]) -> list[tuple[Any, NDArray[np.float64]]]:
+def load_parts(path: PathLike, suffixes: tuple[str, ...]) -> list[tuple[Any, NDArray[np.float64]]]:
     """The file's geometries and their 4 x 4 transforms, unchecked but for size and suffix."""
     path = pathlib.Path(path)
     suffix = path.suffix.lower()

@@ -10,9 +10,11 @@ from geoflow.checks import one_of
 from geoflow.networks.grid import GridTransformer
 from geoflow.networks.joints import JointTransformer
 from geoflow.networks.points import PointTransformer
+from geoflow.networks.pointwise import PointMLP
 
 NETWORKS: dict[str, type[nn.Module]] = {
     "GridTransformer": GridTransformer,
+    "PointMLP": PointMLP,
     "PointTransformer": PointTransformer,
     "JointTransformer": JointTransformer,
 }

@@ -208,3 +208,27 @@ def test_pytorch3d_gives_the_same_distances(kernel):
     a, b = torch.tensor(clouds(1, 50)[0]), torch.tensor(clouds(4, 70, seed=1))
     found = distances._chamfer_by_kernel(kernel, a, b)
     np.testing.assert_allclose(found, distances._chamfer_to_each(a, b), rtol=1e-5)
+
+
+@pytest.mark.parametrize("tree", [True, False])
+def test_mean_nearest_is_not_squared_and_goes_both_ways(tree, monkeypatch):
+    monkeypatch.setattr(distances, "_has_scipy", lambda: tree)
+    a = np.array([[0, 0, 0], [10, 0, 0]], float)
+    b = np.array([[0, 3, 0], [10, 0, 4], [10, 0, 12]], float)
+    there, back = distances.mean_nearest(a, b, device="cpu")
+    assert there == pytest.approx((3 + 4) / 2) and back == pytest.approx((3 + 4 + 12) / 3)
+
+
+def test_mean_nearest_by_chunks_agrees_with_trees_far_from_the_origin(monkeypatch):
+    rng = np.random.default_rng(0)
+    a, b = (1000 + rng.normal(size=(n, 3)) for n in (3000, 2000))
+    by_tree = distances.mean_nearest(a, b)
+    monkeypatch.setattr(distances, "_has_scipy", lambda: False)
+    assert distances.mean_nearest(a, b, device="cpu") == pytest.approx(by_tree, rel=1e-4)
+
+
+def test_mean_nearest_refuses_bad_clouds():
+    with pytest.raises(ValueError, match="must be finite"):
+        distances.mean_nearest(np.full((4, 3), np.nan), np.zeros((4, 3)))
+    with pytest.raises(ValueError, match="shape"):
+        distances.mean_nearest(np.zeros((4, 2)), np.zeros((4, 3)))

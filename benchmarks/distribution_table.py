@@ -1,0 +1,254 @@
+"""Few calls against sixty on single surfaces: the table of CFM section 6.2, on meshes of our own.
+
+    python benchmarks/distribution_table.py MESH... --minutes M --out DIR
+
+Every mesh and form is fitted for M minutes in DIR/runs (a run that is there is resumed or reused),
+sampled from its checkpoint and compared with fresh points of the surface. DIR gets results/*.json,
+distribution_table.md with all results that are there, and pictures/*.png. Without MESH only the
+table is made anew. Needs torch, numpy, scipy, accelerate, safetensors and Pillow; meshes may be
+.npz of vertices and faces. Times and fits are on stderr.
+
+CD is the mean distance (not squared) from a sampled point to the nearest surface point plus the
+same the other way, so the sum of both ways, in units in which the surface has zero mean and unit
+variance a coordinate. Both clouds have --points points. The floor is CD between two independent
+samplings of the surface. All samplers of a form share network and noise. Heun makes 2 K - 1 calls
+for K intervals: 59, 5, 3 and 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
+
+from geoflow import distributions
+from geoflow.checkpoint import load_checkpoint
+from geoflow.data.surface import SurfaceSource
+from geoflow.files import write_atomically
+from geoflow.geometry.distances import mean_nearest
+from geoflow.pipelines import pick_device
+from geoflow.runstate import STATE
+from geoflow.sampling import sample, sample_heun, time_grid
+from geoflow.splats import draw_points
+from geoflow.training import RunOptions, Trainer, run_training, start_processes
+
+CALLS, DRAWN, PART, SEED = (60, 6, 3, 1), (1, 3, 60), 1 << 17, 0
+BEGIN = time.monotonic()
+Sampler = Callable[[distributions.PointDistribution, torch.Tensor, int], torch.Tensor]
+
+
+def say(text: str) -> None:
+    """A line of progress."""
+    print(f"[{time.monotonic() - BEGIN:6.1f} s] {text}", file=sys.stderr, flush=True)
+
+
+# -- samplers -------------------------------------------------------------------------------------
+
+
+def fold(model: distributions.PointDistribution, noise: torch.Tensor, calls: int) -> torch.Tensor:
+    """The cumulative map."""
+    return sample(model.transport, model.net, noise, time_grid(model.transport, calls))
+
+
+def euler(model: distributions.PointDistribution, noise: torch.Tensor, calls: int) -> torch.Tensor:
+    """r = t at every call."""
+    times = time_grid(model.transport, calls)
+    return sample(model.transport, model.net, noise, times, cumulative=False)
+
+
+def heun(model: distributions.PointDistribution, noise: torch.Tensor, calls: int) -> torch.Tensor:
+    """r = t, second order, at most so many calls."""
+    times = time_grid(model.transport, max(1, (calls + 1) // 2))
+    return sample_heun(model.transport, model.net, noise, times)
+
+
+SAMPLERS: dict[str, Sampler] = {"CFM": fold, "Euler, r = t": euler, "Heun, r = t": heun}
+
+
+def draw(
+    sampler: Sampler, model: distributions.PointDistribution, noise: torch.Tensor, calls: int
+) -> tuple[torch.Tensor, float]:
+    """(N, C) points of the normalised frame, and the seconds they took."""
+    on_gpu = noise.device.type == "cuda"
+    begin = time.perf_counter()
+    points = torch.cat([sampler(model, part, calls) for part in noise.split(PART)])
+    if on_gpu:
+        torch.cuda.synchronize(noise.device)
+    return points, time.perf_counter() - begin
+
+
+# -- one mesh and form ------------------------------------------------------------------------
+
+
+@dataclass
+class Case:
+    """A mesh to be fitted with a form."""
+
+    name: str
+    form: str
+    source: SurfaceSource
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}-{self.form}"
+
+
+def fit(case: Case, run: Path, args: argparse.Namespace, accelerator: Any) -> None:
+    """Trains, resumes or reuses DIR/runs/NAME-FORM."""
+    compile = args.device.type == "cuda" and not args.no_compile
+    changes = {"batch": args.batch, "steps": args.steps}
+    plan = distributions.plan(case.form, case.source, args.width, args.depth, changes)
+    for name, value in (text.split("=", 1) for text in args.set):
+        where, _, field = name.rpartition(".")
+        inner = replace(plan.times, **{field: ast.literal_eval(value)}) if where else None
+        plan = replace(plan, **({where: inner} if where else {field: ast.literal_eval(value)}))
+    resumed = (run / STATE).is_file()
+    if resumed:
+        plan = distributions.check_resumable(run, plan, case.source)
+    elif args.steps is None:
+        say(f"{case.label}: measuring the steps of {args.minutes:g} minutes")
+        plan = distributions.within(plan, args.minutes, case.source, accelerator, compile=compile)
+    trainer = Trainer(plan, case.source, SEED, accelerator)
+    if resumed:
+        trainer.resume(run)
+    say(f"{case.label}: {plan.steps} steps of {plan.batch} points, from step {trainer.step}")
+    say(run_training(trainer, run, RunOptions(compile=compile, save_minutes=1.0)))
+    if trainer.step < plan.steps:
+        raise KeyboardInterrupt
+
+
+def measure(case: Case, run: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """Every sampler at every number of calls, and pictures."""
+    model = distributions.load_distribution(run, args.device.type)
+    random = torch.Generator(args.device).manual_seed(SEED + 1)
+    truth, other = (case.source.batch(args.points, random)[0] for _ in range(2))
+    noise = torch.randn(args.points, model.frame.channels, generator=random, device=args.device)
+    floor = sum(mean_nearest(other[:, :3], truth[:, :3]))
+    say(f"{case.label}: floor {floor:.5f}")
+    rows, clouds = {}, {}
+    for name, sampler in SAMPLERS.items():
+        for calls in CALLS:
+            points, seconds = draw(sampler, model, noise, calls)
+            if calls in DRAWN and sampler is not heun:
+                clouds[name, calls] = model.frame.decode(points.double()).cpu().numpy()
+            there, back = (float("nan"),) * 2
+            if bool(torch.isfinite(points).all()):
+                there, back = mean_nearest(points[:, :3], truth[:, :3])
+            rows[f"{name} {calls}"] = {
+                "cd": there + back, "to_surface": there, "to_samples": back, "seconds": seconds
+            }  # fmt: skip
+            say(f"{case.label}: {name}, {calls} calls: CD {there + back:.5f}, {seconds:.2f} s")
+    exact = model.frame.decode(truth.double()).cpu().numpy()
+    write_atomically(args.out / "pictures" / f"{case.label}.png", picture(clouds, exact))
+    training = load_checkpoint(run / "checkpoint")[0]["training"]
+    where = torch.cuda.get_device_name() if args.device.type == "cuda" else "cpu"
+    size = sum(p.numel() for p in model.net.parameters())
+    return {"mesh": case.name, "form": case.form, "points": args.points, "floor": floor,
+            "parameters": size, "device": where, "torch": torch.__version__,
+            "training": training, "rows": rows}  # fmt: skip
+
+
+def picture(clouds: dict[tuple[str, int], np.ndarray], truth: np.ndarray) -> bytes:
+    """PNG: a row a sampler, 1, 3 and 60 calls; the surface itself at the right of each."""
+    from geoflow.preview import sheet
+
+    low, high = truth[:, :3].min(axis=0), truth[:, :3].max(axis=0)
+    view = {"centre": (low + high) / 2, "radius": float(np.linalg.norm(high - low)) / 2}
+    tiles = []
+    for name in ("CFM", "Euler, r = t"):
+        tiles += [draw_points(clouds[name, calls], 360, **view) for calls in DRAWN]
+        tiles.append(draw_points(truth, 360, **view))
+    return sheet(np.stack(tiles), len(DRAWN) + 1)
+
+
+# -- the table ------------------------------------------------------------------------------------
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """Markdown: a row a mesh, form and sampler; CD, and its ratio to 60 calls and to the floor."""
+    lines = [
+        "| mesh | form | sampler | 60 calls | 6 calls | 3 calls | 1 call | 60 : floor | "
+        "3 : best of 60 | 1 : best of 60 |",
+        "|" + "---|" * 10,
+    ]
+    for result in sorted(results, key=lambda r: (r["mesh"], r["form"])):
+        rows, floor = result["rows"], result["floor"]
+        base = min(rows["Euler, r = t 60"]["cd"], rows["Heun, r = t 60"]["cd"])
+        for name in SAMPLERS:
+            cds = [rows[f"{name} {calls}"]["cd"] for calls in CALLS]
+            cells = [result["mesh"], result["form"], name, *(f"{cd:.4f}" for cd in cds)]
+            ratios = cds[0] / floor, cds[2] / base, cds[3] / base
+            lines.append("| " + " | ".join([*cells, *(f"{x:.2f}" for x in ratios)]) + " |")
+        lines.append(f"| {result['mesh']} | {result['form']} | floor | {floor:.4f} |" + " |" * 6)
+    heads = {
+        f"{r['mesh']} {r['form']}: {r['training']['steps']} steps of {r['training']['batch']} "
+        f"points, {r['training']['minutes']} minutes on {r['device']}, "
+        f"{r['parameters'] / 1e6:.1f} M parameters, {r['points']:,} points"
+        for r in results
+    }
+    return "\n".join([*lines, "", *(f"- {head}" for head in sorted(heads))]) + "\n"
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("meshes", nargs="*", type=Path, metavar="MESH")
+    parser.add_argument("--minutes", type=float, default=4.0, help="of training for each form")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--forms", nargs="+", default=["EDM", "x1-FM", "u-FM"])
+    parser.add_argument("--points", type=int, default=500_000)
+    parser.add_argument("--steps", type=int, help="of training, in place of --minutes")
+    parser.add_argument("--batch", type=int, help="points a step")
+    parser.add_argument("--width", type=int, default=512)
+    parser.add_argument("--depth", type=int, default=6)
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--texture", action="store_true", help="learn colours too")
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="NAME=VALUE",
+        help="of the recipe, such as learning_rate=1e-3 or times.cumulative=0.6",
+    )  # fmt: skip
+    parser.add_argument("--no-compile", action="store_true")
+    args = parser.parse_args()
+    args.device = pick_device(args.device)
+    return args
+
+
+def main() -> None:
+    args = parse()
+    results = args.out / "results"
+    for folder in (results, args.out / "pictures", args.out / "runs"):
+        folder.mkdir(parents=True, exist_ok=True)
+    accelerator = start_processes(args.device) if args.meshes else None
+    for mesh in args.meshes:
+        vertices, faces, colours = distributions.read_shape(mesh, texture=args.texture)
+        source = SurfaceSource(vertices, faces, args.device, colours)
+        for form in args.forms:
+            case = Case(mesh.stem, form, source)
+            run = args.out / "runs" / case.label
+            fit(case, run, args, accelerator)
+            torch.set_float32_matmul_precision("highest")  # sampling, as the command does it
+            text = json.dumps(measure(case, run, args), indent=1).encode()
+            torch.set_float32_matmul_precision("high")
+            write_atomically(results / f"{case.label}.json", text)
+    found = [json.loads(path.read_text()) for path in sorted(results.glob("*.json"))]
+    write_atomically(args.out / "distribution_table.md", table(found).encode())
+    print(table(found))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (ValueError, OSError) as error:
+        sys.exit(f"distribution_table: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted; repeat the command to go on")

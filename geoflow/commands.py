@@ -1,0 +1,89 @@
+"""What the commands share: errors of one line with an exit code, checks of options."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from geoflow.checks import at_least
+
+ClickError: Any = typer.BadParameter.__mro__[2]  # ClickException; some typer bring their own click
+
+
+class OneLineGroup(TyperGroup):
+    """Commands whose usage errors are one line, as all our errors are."""
+
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        try:
+            code = super().main(*args, standalone_mode=False, **extra)
+        except ClickError as error:
+            context = getattr(error, "ctx", None)
+            command = context.command_path if context else "geoflow"
+            text = error.format_message().rstrip(".")
+            code = print_error(f"{text}; see {command} --help", 2)
+        except typer.Abort:
+            code = print_error("aborted", 1)
+        if standalone_mode:
+            sys.exit(code)
+        return code
+
+
+class Device(StrEnum):
+    auto, cpu, cuda = "auto", "cpu", "cuda"
+
+
+class UsageError(ValueError):
+    """The command was wrong (exit code 2), not the world (exit code 1)."""
+
+
+def one_line(command: Callable[..., None]) -> Callable[..., None]:
+    """Turns expected errors into one line on stderr and an exit code."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+        except UsageError as error:
+            fail(str(error), 2)
+        except ModuleNotFoundError as error:
+            fail(f"this command needs the package {error.name}; pip install {error.name}", 1)
+        except (ValueError, OSError, RuntimeError) as error:
+            fail(str(error), 1)
+
+    return run
+
+
+def print_error(message: str, code: int) -> int:
+    print(f"geoflow: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def fail(message: str, code: int) -> NoReturn:
+    raise typer.Exit(print_error(message, code)) from None
+
+
+def note(message: str) -> None:
+    print(f"geoflow: {message}", file=sys.stderr)
+
+
+def usage(check: Callable[..., Any], *args: Any) -> Any:
+    """Runs a check whose ValueError is the caller's mistake."""
+    try:
+        return check(*args)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def check_least(least: float, **options: float | None) -> None:
+    """Checks the options that are given."""
+    for name, value in options.items():
+        if value is not None:
+            usage(at_least, f"--{name}", value, least)

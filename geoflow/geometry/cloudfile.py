@@ -1,0 +1,38 @@
+"""Point clouds to binary .ply, block by block: a cloud need not fit in memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_POSITION = [("x", "<f4"), ("y", "<f4"), ("z", "<f4")]
+_COLOUR = [("red", "u1"), ("green", "u1"), ("blue", "u1")]
+
+
+def ply_header(count: int, *, coloured: bool) -> bytes:
+    """The head of a binary little-endian .ply of `count` points."""
+    lines = ["ply", "format binary_little_endian 1.0", "comment geoflow", f"element vertex {count}"]
+    lines += [f"property float {name}" for name, _ in _POSITION]
+    lines += [f"property uchar {name}" for name, _ in _COLOUR if coloured]
+    return "\n".join([*lines, "end_header", ""]).encode()
+
+
+def ply_rows(points: NDArray[np.floating[Any]]) -> bytes:
+    """(N, 3) positions, or (N, 6) with RGB in [0, 1] (clipped) -> the rows after the head.
+
+    Raises:
+        ValueError: another shape, or not finite.
+    """
+    if points.ndim != 2 or points.shape[1] not in (3, 6):
+        raise ValueError(f"points must have shape (N, 3) or (N, 6); theirs is {points.shape}")
+    if not np.isfinite(points).all():
+        bad = int((~np.isfinite(points)).any(axis=1).sum())
+        raise ValueError(f"points must be finite; {bad} of {len(points)} are not; drop them")
+    rows = np.empty(len(points), np.dtype(_POSITION + (_COLOUR if points.shape[1] == 6 else [])))
+    for i, (name, _) in enumerate(_POSITION):
+        rows[name] = points[:, i]
+    for i, (name, _) in enumerate(_COLOUR[: points.shape[1] - 3]):
+        rows[name] = np.rint(255 * np.clip(points[:, 3 + i], 0, 1))
+    return rows.tobytes()

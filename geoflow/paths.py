@@ -1,0 +1,113 @@
+"""Whole paths of a frozen network from noise to data: what r > t may learn from directly.
+
+Every pair of states on a path is a pair (x_t, x_r = psi_{t->r}(x_t)) of the flow that the network
+follows with r = t. So the target of m(x_t, t, r) is known at once, over any distance, without a
+chain of targets that the averaged network must first have learned. It needs samples so small that
+a million paths fit on the device.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from geoflow.sampling import sample_heun
+from geoflow.transport import Net, Transport
+
+
+class Pairs(NamedTuple):
+    """States of paths at two times.
+
+    Attributes:
+        x: (k, ...) states at t.
+        target: (k, ...) the m that carries them to their states at r.
+        tau_t, tau_r: (k,) clock times, t < r.
+    """
+
+    x: Tensor
+    target: Tensor
+    tau_t: Tensor
+    tau_r: Tensor
+
+
+class Paths:
+    """A pool of paths on the device, renewed part by part.
+
+    Part `number` depends on (seed, number) and the network alone, and the pool holds the last
+    `parts` of them: so a resumed run finds the same pool again.
+
+    Args:
+        transport: the form of the map.
+        shape: (B, ...) of the noise of one part.
+        parts: of the pool.
+        intervals: of a path; its times are uniform in clock time but for a common random shift.
+        seed: of all parts.
+        device: where the pool is.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        shape: tuple[int, ...],
+        parts: int,
+        intervals: int,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.transport, self.shape, self.parts = transport, shape, parts
+        self.intervals, self.seed, self.device = intervals, seed, device
+        self.states = torch.zeros(parts, intervals + 1, *shape, device=device)
+        self.taus = torch.zeros(parts, intervals + 1, device=device)
+        self.last = -1
+
+    def reach(self, number: int, net: Net) -> None:
+        """Makes the parts up to `number` that the pool lacks, with this network.
+
+        Args:
+            number: of the newest part, at least parts - 1.
+            net: good at r = t.
+        """
+        for new in range(max(self.last + 1, number - self.parts + 1), number + 1):
+            self._fill(new, net)
+        self.last = number
+
+    def _fill(self, number: int, net: Net) -> None:
+        mixed = self.seed * 1_000_003 + 7919 * number + 1
+        generator = torch.Generator(self.device).manual_seed(mixed)
+        noise = torch.randn(self.shape, generator=generator, device=self.device)
+        shift = torch.rand((), generator=generator, device=self.device).item() - 0.5
+        tau = torch.linspace(0, 1, self.intervals + 1, dtype=torch.float64)
+        tau[1:-1] += shift / self.intervals
+        tau = self.transport.start + (1 - self.transport.start) * tau
+        states = self.states[number % self.parts]
+        times = self.transport.schedule.unclock(tau)
+
+        def keep(done: int, x: Tensor) -> None:
+            states[done] = x
+
+        sample_heun(self.transport, net, noise, times, on_step=keep)
+        self.taus[number % self.parts] = tau.float().to(self.device)
+
+    def draw(
+        self, count: int, from_noise: float, to_data: float, generator: torch.Generator
+    ) -> Pairs:
+        """Draws pairs of states.
+
+        Args:
+            count: k.
+            from_noise, to_data: shares with t at the noise end and r at the data end.
+            generator: source of randomness, on any device.
+        """
+        pick = torch.rand(6, count, generator=generator, device=generator.device).to(self.device)
+        part, row = (pick[0] * self.parts).long(), (pick[1] * self.shape[0]).long()
+        first = (pick[2] * self.intervals).long().masked_fill(pick[3] < from_noise, 0)
+        gap = ((pick[4] * (self.intervals - first)).long() + 1).masked_fill(
+            pick[5] < to_data, self.intervals
+        )
+        last = (first + gap).clamp(max=self.intervals)
+        tau_t, tau_r = self.taus[part, first], self.taus[part, last]
+        x, end = self.states[part, first, row], self.states[part, last, row]
+        t, r = self.transport.schedule.unclock(tau_t), self.transport.schedule.unclock(tau_r)
+        return Pairs(x, self.transport.solve(x, end, t, r), tau_t, tau_r)
