@@ -56,7 +56,7 @@ class Recipe:
         paths: r > t learns from paths of the frozen network with so many intervals, see
             geoflow.paths; 0: from `Distillation`, or from the data.
         teachers: how many frozen copies there are, one after another, in the part with r > t.
-        device_draws: draw times and data by the device's generator: faster for huge batches.
+        device_draws: draw times and data by the device's generator: no step waits for a copy.
         command: trains it, where that is not `geoflow train`.
         cost, score: measured; shown by `geoflow recipes`.
     """
@@ -199,6 +199,7 @@ def characters_joints() -> Recipe:
         difference_share=0.06,
         distill=True,
         leaps=0.5,
+        device_draws=True,
     )
 
 

@@ -171,3 +171,16 @@ def test_clustering_of_the_config():
     ):
         with pytest.raises(ValueError, match=text):
             read_clustering(table)
+
+
+def test_a_resumed_run_repeats_the_whole_one(tmp_path):
+    whole, first = (trainer_of("characters-joints", steps=6, instant=0.3) for _ in range(2))
+    errors = [float(whole.train_step()) for _ in range(6)]
+    again = [float(first.train_step()) for _ in range(3)]
+    first.save(tmp_path)
+    second = trainer_of("characters-joints", steps=6, instant=0.3)
+    second.resume(tmp_path)
+    again += [float(second.train_step()) for _ in range(3)]
+    assert again == errors
+    for a, b in zip(whole.ema.parameters(), second.ema.parameters(), strict=True):
+        assert torch.equal(a, b)

@@ -96,7 +96,8 @@ class CharacterSource:
         self.joints = torch.from_numpy(places).to(device)
         labels = [CATEGORIES.index(c.category) for c in characters]
         self.labels = torch.tensor(labels, device=device)
-        self.weights = _weights(characters)
+        shares = _weights(characters).double().cumsum(0)
+        self.shares = (shares / shares[-1]).float().to(device)
 
     @classmethod
     def open(cls, folder: Path, device: torch.device, *, split: str = "train") -> CharacterSource:
@@ -127,23 +128,24 @@ class CharacterSource:
 
         Args:
             size: B.
-            generator: source of randomness, on the CPU.
+            generator: source of randomness; on the device of the characters nothing waits for a
+                copy.
 
         Returns:
             (B, N, 3) float32 the joint of every point, and the condition: labels (B,), and
             (B, N, 6) reference points and unit normals as the context.
         """
-        index = torch.multinomial(self.weights, size, replacement=True, generator=generator)
-        index = index.to(self.device)
+        index = torch.searchsorted(self.shares, uniform(generator, self.device, size))
+        index = index.clamp(max=len(self) - 1)
         rarity = self.rarity[index]
-        even = (torch.rand(size, 1, generator=generator) < 0.5).to(self.device)
+        even = uniform(generator, self.device, size, 1) < 0.5
         chance = torch.where(even, (rarity > 0).float(), rarity)
-        draw = torch.rand(size, rarity.shape[1], generator=generator).to(self.device)
+        draw = uniform(generator, self.device, *rarity.shape)
         # The largest of u^(1/w) are a draw without replacement in proportion to w.
         keys = draw.clamp(min=1e-9).log() / chance.clamp(min=1e-9)
-        pick = keys.topk(self.size, dim=1).indices
-        surface = self.surface[index].gather(1, pick[..., None].expand(-1, -1, 6)).float()
-        owner = self.owner[index].gather(1, pick).long()
+        pick = keys.topk(self.size, dim=1, sorted=False).indices
+        surface = self.surface[index[:, None], pick].float()
+        owner = self.owner[index[:, None], pick].long()
         joints = self.joints[index]
         points, normals = surface.split(3, -1)
         if self.augment:
@@ -174,7 +176,7 @@ def augment(
     Args:
         points, normals: (B, N, 3).
         joints: (B, J, 3).
-        generator: on the CPU.
+        generator: source of randomness; best on the device of the points.
 
     Returns:
         the three, in the frame again: box of the points centred, longest side 1.8.
@@ -182,30 +184,35 @@ def augment(
     b, device = len(points), points.device
 
     def normal(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=generator).to(device)
+        return torch.randn(*shape, generator=generator, device=generator.device).to(device)
 
-    def uniform(*shape: int) -> Tensor:
-        return torch.rand(*shape, generator=generator).to(device)
+    def even(*shape: int) -> Tensor:
+        return uniform(generator, device, *shape)
 
-    waves, phase, height = 2.5 * normal(b, 3, 3), 6.3 * uniform(b, 1, 3), 0.025 * normal(b, 1, 3)
+    waves, phase, height = 2.5 * normal(b, 3, 3), 6.3 * even(b, 1, 3), 0.025 * normal(b, 1, 3)
 
     def bend(p: Tensor) -> Tensor:
         return p + height * torch.sin(p @ waves + phase)
 
     points, joints = bend(points), bend(joints)
-    side = torch.where(uniform(b) < 0.5, -1.0, 1.0)
+    side = torch.where(even(b) < 0.5, -1.0, 1.0)
     stretch = torch.exp(0.12 * normal(b, 3))
     stretch = stretch * torch.stack((side, torch.ones_like(side), torch.ones_like(side)), 1)
-    angle = torch.where(uniform(b) < 0.6, 0.1 * normal(b), math.pi * (2 * uniform(b) - 1))
+    angle = torch.where(even(b) < 0.6, 0.1 * normal(b), math.pi * (2 * even(b) - 1))
     turn = _turns(angle, 1) @ _turns(0.06 * normal(b), 0) @ _turns(0.06 * normal(b), 2)
     points, joints = ((p * stretch[:, None]) @ turn.mT for p in (points, joints))
     normals = (normals / stretch[:, None]) @ turn.mT
     normals = torch.nn.functional.normalize(normals, dim=-1)
-    points = points + 0.006 * uniform(b, 1, 1) * normal(*points.shape)
+    points = points + 0.006 * even(b, 1, 1) * normal(*points.shape)
     low, high = points.amin(1, keepdim=True), points.amax(1, keepdim=True)
     scale = LONGEST / (high - low).amax(-1, keepdim=True).clamp(min=1e-6)
     points, joints = ((p - (low + high) / 2) * scale for p in (points, joints))
     return points, normals, joints
+
+
+def uniform(generator: torch.Generator, device: torch.device, *shape: int) -> Tensor:
+    """Uniform numbers in [0, 1), drawn where the generator is and brought to a device."""
+    return torch.rand(*shape, generator=generator, device=generator.device).to(device)
 
 
 def _turns(angle: Tensor, axis: int) -> Tensor:

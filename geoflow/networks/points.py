@@ -30,11 +30,14 @@ class PointCode(nn.Module):
         self.register_buffer("rates", rates, persistent=False)
         self.linear = nn.Linear(3 + 6 * octaves, width)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def features(self, x: Tensor) -> Tensor:
+        """(B, N, 3) -> (B, N, 3 + 6 octaves) float32, before the linear layer."""
         with torch.autocast(x.device.type, enabled=False):
             angles = (x.float()[..., None] * self.rates).flatten(-2)
-            code = torch.cat((x.float(), angles.sin(), angles.cos()), -1)
-        return self.linear(code)
+            return torch.cat((x.float(), angles.sin(), angles.cos()), -1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(self.features(x))
 
 
 class Round(nn.Module):

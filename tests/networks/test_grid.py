@@ -173,5 +173,5 @@ def test_bad_arguments_are_named(arguments, message):
 
 
 def test_unknown_network_is_named():
-    with pytest.raises(ValueError, match="network must be one of GridTransformer, .*; got 'UNet'"):
+    with pytest.raises(ValueError, match=r"network must be one of GridTransformer, .*; got 'UNet'"):
         build_network("UNet")

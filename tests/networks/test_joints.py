@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from geoflow.networks import build_network
-from geoflow.networks.joints import JointTransformer
+from geoflow.networks.joints import JointTransformer, padded_linear
 from geoflow.networks.layers import Condition
 
 SMALL = {"width": 64, "latents": 8, "rounds": 2, "hidden": 64, "point_hidden": 64, "categories": 2}
@@ -79,3 +79,11 @@ def test_a_reference_for_every_point(context):
     x, t, r, _ = inputs()
     with pytest.raises(ValueError, match="a reference point and normal"):
         small()(x, t, r, Condition(None, context))
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(93, 192), (192, 3), (16, 8)])
+def test_padding_changes_no_product(columns, rows):
+    g = torch.Generator().manual_seed(0)
+    x, weight = torch.randn(2, 5, columns, generator=g), torch.randn(rows, columns, generator=g)
+    bias = torch.randn(rows, generator=g)
+    torch.testing.assert_close(padded_linear(x, weight, bias), x @ weight.T + bias)
