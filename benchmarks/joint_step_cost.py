@@ -59,7 +59,9 @@ def main() -> None:
             trainer.compile()
         for _ in range(12 if device.type == "cuda" else 1):
             trainer.train_step()
-        print(f"{name} {milliseconds(trainer.train_step, options.steps, device):.1f} ms", flush=True)
+        print(
+            f"{name} {milliseconds(trainer.train_step, options.steps, device):.1f} ms", flush=True
+        )
         with torch.profiler.profile() as profile:
             trainer.train_step()
         by = "self_cuda_time_total" if device.type == "cuda" else "self_cpu_time_total"
