@@ -274,7 +274,7 @@ def _with_loose_parts(
     _, part = connected_components(graph, directed=False)
     for k in np.unique(part[~reached]):
         mine = np.flatnonzero(part == k)
-        far, near = tree.query(volume.places[mine])
+        far, near = map(np.asarray, tree.query(volume.places[mine]))
         out[mine] = out[known[near]]
         if np.ptp(volume.places[mine], axis=0).max() * volume.cell <= SMALL:
             anchor[mine] = known[near[far.argmin()]]
