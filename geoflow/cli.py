@@ -1,4 +1,4 @@
-"""The command line: `geoflow generate | render | evaluate | train | distribution | ...`."""
+"""The command line: `geoflow generate | render | evaluate | train | distribution | joints | ...`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from geoflow.cli_distribution import distribution
+from geoflow.cli_joints import joints
 from geoflow.commands import Device, OneLineGroup, UsageError, check_least, note, one_line, usage
 from geoflow.files import check_target
 from geoflow.progress import progress_bar
@@ -26,6 +27,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(distribution)
+app.command()(joints)
 
 
 class MeshFormat(StrEnum):

@@ -234,6 +234,10 @@ def load_joint_predictor(name: str | Path = "characters", device: str = "auto") 
     folder = Path(name)
     if isinstance(name, str) and name in BUNDLED:
         folder = assets_folder() / "checkpoints" / name
+        if not folder.is_dir():
+            raise ValueError(
+                f"checkpoint {name} is not part of this installation; give a folder (--checkpoint)"
+            )
     if not folder.is_dir():
         raise ValueError(
             f"checkpoint must be a folder or one of {', '.join(BUNDLED)}; {str(name)!r} is neither"

@@ -299,3 +299,40 @@ def _distances_straight(
         distance = np.linalg.norm(points - a - share[:, None] * way, axis=1)
         out[:, joint] = np.minimum(out[:, joint], distance)
     return out
+
+
+def pose_mesh(
+    vertices: np.ndarray,
+    joints: np.ndarray,
+    parents: np.ndarray,
+    skin: Skin,
+    turns: dict[int, np.ndarray],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Linear blend skinning.
+
+    Args:
+        vertices, joints, parents, skin: of the rest pose.
+        turns: joint -> (3, 3) rotation about it, in the frame of the rest pose.
+
+    Returns:
+        vertices (V, 3) and joints (J, 3) of the pose.
+    """
+    moves = np.tile(np.eye(4), (len(joints), 1, 1))
+    done = parents < 0
+    for k in _parents_first(parents):
+        own = np.eye(4)
+        own[:3, :3] = turns.get(k, np.eye(3))
+        own[:3, 3] = joints[k] - own[:3, :3] @ joints[k]
+        moves[k] = own if done[k] else moves[parents[k]] @ own
+    moved = np.zeros(vertices.shape)
+    for which, weight in zip(skin.joints.T, skin.weights.T, strict=True):
+        part = np.einsum("vij,vj->vi", moves[which, :3, :3], vertices) + moves[which, :3, 3]
+        moved += weight[:, None] * part
+    return moved, np.einsum("kij,kj->ki", moves[:, :3, :3], joints) + moves[:, :3, 3]
+
+
+def _parents_first(parents: np.ndarray) -> list[int]:
+    order = [int(k) for k in np.flatnonzero(parents < 0)]
+    for k in order:
+        order += [int(c) for c in np.flatnonzero(parents == k)]
+    return order
