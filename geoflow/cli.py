@@ -1,4 +1,4 @@
-"""The command line: `geoflow generate | render | evaluate | train | distribution | joints | ...`."""
+"""The command line: `geoflow generate | render | evaluate | train | joints | ...`."""
 
 from __future__ import annotations
 

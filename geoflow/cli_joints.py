@@ -37,9 +37,7 @@ def joints(
     format: Annotated[
         RigFormat | None, typer.Option(help="File format; default: by the suffix of --out.")
     ] = None,
-    up: Annotated[
-        Up, typer.Option(help="Up axis of the mesh: y faces +z, z faces -y.")
-    ] = Up.y,
+    up: Annotated[Up, typer.Option(help="Up axis of the mesh: y faces +z, z faces -y.")] = Up.y,
     category: Annotated[
         Kind, typer.Option(help="body: the 22 joints of a human; creature: any rig.")
     ] = Kind.any,

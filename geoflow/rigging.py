@@ -139,9 +139,7 @@ def write_rig(path: str | Path, rig: RiggedMesh, *, overwrite: bool = False) -> 
         raise ValueError(f"path must end in one of {' '.join(FORMATS.values())}; got {path.name!r}")
     check_target(path, overwrite=overwrite)
     if suffix == ".glb":
-        data = rigged_glb(
-            rig.vertices, rig.faces, rig.joints, rig.parents, rig.skin, rig.names
-        )
+        data = rigged_glb(rig.vertices, rig.faces, rig.joints, rig.parents, rig.skin, rig.names)
     else:
         data = (rignet_text(rig) if suffix == ".txt" else skeleton_json(rig)).encode()
     write_atomically(path, data, sync=False)
