@@ -74,7 +74,8 @@ class CharacterSource:
         augment: bool = True,
     ) -> None:
         _check(characters, size)
-        self.categories, self.device, self.size = list(CATEGORIES), device, size
+        self.categories: list[str] = list(CATEGORIES)
+        self.device, self.size = device, size
         self.augment = augment
         self.packs = sorted({c.pack for c in characters})
         most = max(len(c.points) for c in characters)
