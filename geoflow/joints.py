@@ -34,7 +34,7 @@ class Clustering:
     """
 
     width: float = 0.02
-    bandwidth: float = 0.014
+    bandwidth: float = 0.011
     prominence: float = 0.7
     least: float = 0.0025
 
