@@ -104,7 +104,7 @@ def _view(
                     bone = pyvista.Line(joints[p], joints[k]).tube(radius=0.005)
                     plotter.add_mesh(bone, color=BONE)
             for joint in joints:
-                plotter.add_mesh(pyvista.Sphere(0.012, joint), color=JOINT)
+                plotter.add_mesh(pyvista.Sphere(radius=0.012, center=joint), color=JOINT)
         plotter.camera.parallel_projection = True
         plotter.camera.focal_point = (0, 0, 0)
         plotter.camera.position = tuple(4 * np.array(way))

@@ -55,7 +55,7 @@ def agreement(starts: np.ndarray, ends: np.ndarray, width: float = 0.02) -> np.n
 def cluster_joints(
     points: np.ndarray,
     weights: np.ndarray | None = None,
-    bandwidth: float = 0.011,
+    bandwidth: float = 0.014,
     *,
     reach: float = 2.0,
     prominence: float = 0.7,
