@@ -97,9 +97,19 @@ class _Tree:
         if neck:
             names |= self._head(max(neck, key=lambda k: self.reach(k, 1)))
         for side, leg, arm in zip(("left", "right"), legs, arms, strict=True):
-            names |= self._chain(side, self.limb(leg), _LEG, 3)
-            names |= self._chain(side, self.limb(arm), _ARM, 3)
+            names |= self._chain(side, self.limb(leg), _LEG)
+            inner, path = self._arm(arm, middle)
+            names |= {inner[0]: "head"} if inner and not neck else {}
+            names |= self._chain(side, path, _ARM)
         return names
+
+    def _arm(self, k: int, middle: float) -> tuple[list[int], list[int]]:
+        """Joints of the trunk that an arm hangs on by mistake, and its own: three at least."""
+        path, aside = self.limb(k), abs(self.reach(k, 0) - middle)
+        first = 0
+        while len(path) - first > 3 and abs(self.joints[path[first], 0] - middle) < 0.05 * aside:
+            first += 1
+        return path[:first], path[first:]
 
     def _head(self, k: int) -> dict[int, str]:
         path = self.limb(k)
@@ -109,11 +119,9 @@ class _Tree:
             j: f"head_{n + 1}" for n, j in enumerate(path[2:])
         }
 
-    def _chain(
-        self, side: str, path: list[int], words: tuple[str, ...], whole: int
-    ) -> dict[int, str]:
+    def _chain(self, side: str, path: list[int], words: tuple[str, ...]) -> dict[int, str]:
         """Names along a limb; an arm of three joints has no collar."""
-        if words is _ARM and len(path) <= whole:
+        if words is _ARM and len(path) <= 3:
             words = words[1:]
         out = {}
         for n, k in enumerate(path):

@@ -72,3 +72,10 @@ def test_names_differ_with_extra_joints():
     parents = np.concatenate((parents, [wrist, len(names)]))
     found = name_joints(joints, parents)
     assert len(set(found)) == len(found) and found[-2:] == ["left_hand", "left_hand_1"]
+
+
+def test_an_arm_that_hangs_on_the_head_begins_at_its_collar():
+    """Without a neck the head may be taken for the first joint of an arm."""
+    names, joints, parents = human(("neck",))
+    parents[names.index("left_collar")] = names.index("head")
+    assert name_joints(joints, parents) == names
