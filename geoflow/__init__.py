@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from geoflow.pipelines import ObjectGenerator as ObjectGenerator
     from geoflow.pipelines import load_generator as load_generator
     from geoflow.preview import trace_grid as trace_grid
+    from geoflow.threads import single_threaded_torch as single_threaded_torch
 
 __version__ = "0.1.0"
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "load_generator",
     "read_user_mesh",
     "simplify",
+    "single_threaded_torch",
     "trace_grid",
     "write_atomically",
     "write_mesh",
@@ -46,6 +48,7 @@ _WHERE = {
     "load_generator": "pipelines",
     "read_user_mesh": "geometry.userfiles",
     "simplify": "geometry.mesh",
+    "single_threaded_torch": "threads",
     "trace_grid": "preview",
     "write_atomically": "files",
     "write_mesh": "geometry.export",
