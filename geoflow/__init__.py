@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from geoflow.pipelines import ObjectGenerator as ObjectGenerator
     from geoflow.pipelines import load_generator as load_generator
     from geoflow.preview import trace_grid as trace_grid
+    from geoflow.threads import single_threaded_torch as single_threaded_torch
 
 __version__ = "0.1.0"
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "load_joint_predictor",
     "read_user_mesh",
     "simplify",
+    "single_threaded_torch",
     "trace_grid",
     "write_atomically",
     "write_mesh",
@@ -55,6 +57,7 @@ _WHERE = {
     "load_generator": "pipelines",
     "read_user_mesh": "geometry.userfiles",
     "simplify": "geometry.mesh",
+    "single_threaded_torch": "threads",
     "trace_grid": "preview",
     "write_atomically": "files",
     "write_mesh": "geometry.export",

@@ -14,7 +14,16 @@ import typer
 
 from geoflow.cli_distribution import distribution
 from geoflow.cli_joints import joints
-from geoflow.commands import Device, OneLineGroup, UsageError, check_least, note, one_line, usage
+from geoflow.commands import (
+    Device,
+    OneLineGroup,
+    UsageError,
+    check_least,
+    check_run,
+    note,
+    one_line,
+    usage,
+)
 from geoflow.files import check_target
 from geoflow.progress import progress_bar
 
@@ -215,8 +224,7 @@ def train(
     changes: dict[str, Any] = {"steps": steps, "batch": batch, "instant": instant}
     changes = {k: v for k, v in changes.items() if v is not None}
     chosen = dataclasses.replace(chosen, **changes)
-    if (out / "state.safetensors").exists() and not resume:
-        raise ValueError(f"{out} holds a run; continue it with --resume or use another --out")
+    check_run(out, resume=resume)
     from geoflow.checkpoint import load_checkpoint
     from geoflow.data import open_source
     from geoflow.pipelines import pick_device

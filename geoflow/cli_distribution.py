@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from geoflow.commands import Device, UsageError, check_least, note, one_line, usage
+from geoflow.commands import Device, UsageError, check_least, check_run, note, one_line, usage
 from geoflow.files import check_target
 from geoflow.progress import progress_bar
 
@@ -51,8 +51,7 @@ def fit(
     check_least(0, seed=seed)
     if not minutes > 0:
         raise UsageError(f"--minutes must be above 0; got {minutes}")
-    if (out / "state.safetensors").exists() and not resume:
-        raise ValueError(f"{out} holds a run; continue it with --resume or use another --out")
+    check_run(out, resume=resume)
     from geoflow import distributions
     from geoflow.pipelines import pick_device
     from geoflow.training import RunOptions, run_training, start_processes

@@ -6,6 +6,7 @@ import functools
 import sys
 from collections.abc import Callable
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
@@ -80,6 +81,12 @@ def usage(check: Callable[..., Any], *args: Any) -> Any:
         return check(*args)
     except ValueError as error:
         raise UsageError(str(error)) from None
+
+
+def check_run(out: Path, *, resume: bool) -> None:
+    """Raises ValueError where a new run would replace one."""
+    if (out / "state.safetensors").exists() and not resume:
+        raise ValueError(f"{out} holds a run; continue it with --resume or use another --out")
 
 
 def check_least(least: float, **options: float | None) -> None:

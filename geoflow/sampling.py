@@ -68,9 +68,7 @@ def sample(
     """
     if guidance != 1.0 and null is None:
         raise ValueError("guidance other than 1 needs a null condition; pass null=")
-    grid = torch.as_tensor(times, dtype=torch.float64, device="cpu")
-    noise = noise.float() * transport.noise_std
-    x = transport.mix(torch.zeros_like(noise), noise, _fill(grid[0], noise))
+    grid, x = _begin(transport, noise, times)
     for k in range(len(grid) - 1):
         t, end = _fill(grid[k], x), _fill(grid[k + 1], x)
         r = end if cumulative else t
@@ -105,9 +103,7 @@ def sample_heun(
     Returns:
         (B, ...) float32 samples.
     """
-    grid = torch.as_tensor(times, dtype=torch.float64, device="cpu")
-    noise = noise.float() * transport.noise_std
-    x = transport.mix(torch.zeros_like(noise), noise, _fill(grid[0], noise))
+    grid, x = _begin(transport, noise, times)
     if on_step is not None:
         on_step(0, x)
     for k in range(len(grid) - 1):
@@ -123,6 +119,15 @@ def sample_heun(
         if on_step is not None:
             on_step(k + 1, x)
     return x
+
+
+def _begin(
+    transport: Transport, noise: Tensor, times: Tensor | Sequence[float]
+) -> tuple[Tensor, Tensor]:
+    """The times (K + 1,) in float64 on the CPU, and the state at the first of them."""
+    grid = torch.as_tensor(times, dtype=torch.float64, device="cpu")
+    noise = noise.float() * transport.noise_std
+    return grid, transport.mix(torch.zeros_like(noise), noise, _fill(grid[0], noise))
 
 
 def _fill(time: Tensor, like: Tensor) -> Tensor:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from geoflow.geometry.colours import Colours
+from geoflow.geometry.pointcloud import total_area
+
+if TYPE_CHECKING:
+    from geoflow.geometry.colours import Colours
 
 COLOUR_DRAWS = 1 << 18
 LEAST_DEVIATION = 0.02  # of colours in [0, 1]: one colour all over must not be blown up to noise
@@ -77,12 +80,7 @@ class SurfaceSource:
         corners = np.asarray(vertices, np.float64)[np.asarray(faces, np.int64)]
         u, v = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
         areas = np.linalg.norm(np.cross(u, v), axis=1) / 2
-        total = float(areas.sum())
-        if not (np.isfinite(total) and total > 0):
-            raise ValueError(
-                f"the mesh must have a positive, finite area; its {len(faces)} faces sum to "
-                f"{total:g}; remove degenerate faces and NaN first"
-            )
+        total = total_area(areas)
         keep = areas > 0  # so that no draw, however it rounds, falls on a face without area
         corners, areas = corners[keep], areas[keep]
         self.categories: list[str] = []

@@ -45,24 +45,10 @@ def read_coloured_mesh(
         NoFacesError: It has no faces.
     """
     name = pathlib.Path(path).name
-    vertices, faces, looks = [], [], []
-    offset = 0
-    for part, transform in export.load_parts(path, export.READ_MESHES):
-        own = np.asarray(getattr(part, "faces", ()))
-        if len(own) == 0:
-            continue
-        points = np.asarray(part.vertices, dtype=np.float64)
-        export.check_mesh(points, own, name)
-        vertices.append(points @ transform[:3, :3].T + transform[:3, 3])
-        faces.append(own.astype(np.int64) + offset)
-        looks.append(_look_of(part, own.astype(np.int64), name))
-        offset += len(points)
-    if not faces:
-        raise export.NoFacesError(f"{name}: must hold faces; it has none; a cloud has no surface")
-    whole, all_faces = np.concatenate(vertices), np.concatenate(faces)
-    if pathlib.Path(path).suffix.lower() in export.Z_UP:
-        whole = export.to_y_up_metres(whole)
-    export.check_mesh(whole, all_faces, name)
+    looks: list[_Look] = []
+    whole, all_faces = export.join_parts(
+        path, lambda part, faces: looks.append(_look_of(part, faces, name))
+    )
     return whole, all_faces, _join(looks)
 
 

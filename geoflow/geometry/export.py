@@ -17,6 +17,7 @@ import os
 import pathlib
 import warnings
 import zipfile
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -195,8 +196,19 @@ def read_surface(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64] | None]:
     """As `read_mesh`, and the vertex normals (V, 3) where they are sure: in our own .obj files."""
     own = _read_own_obj(pathlib.Path(path))
-    if own is not None:
-        return own
+    return own if own is not None else (*join_parts(path), None)
+
+
+def join_parts(
+    path: PathLike, see: Callable[[Any, NDArray[np.int64]], None] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """As `read_mesh`, by trimesh whatever the file.
+
+    Args:
+        path: the file.
+        see: called with every part that has faces, in order, and its faces (F, 3), whose indices
+            are the part's own and whose order is that of the result.
+    """
     parts = load_parts(path, READ_MESHES)
     name = pathlib.Path(path).name
     vertices: list[NDArray[np.float64]] = []
@@ -212,7 +224,10 @@ def read_surface(
         vertices.append(part_vertices @ transform[:3, :3].T + transform[:3, 3])
         if np.linalg.det(transform[:3, :3]) < 0:  # a mirrored part would come out inside out
             part_faces = part_faces[:, ::-1]
-        faces.append(part_faces.astype(np.int64) + offset)
+        part_faces = part_faces.astype(np.int64)
+        if see is not None:
+            see(part, part_faces)
+        faces.append(part_faces + offset)
         offset += len(part_vertices)
     if not faces:
         raise NoFacesError(f"{name}: must hold faces; it has none; point clouds go to read_points")
@@ -220,7 +235,7 @@ def read_surface(
     if pathlib.Path(path).suffix.lower() in Z_UP:
         whole = to_y_up_metres(whole)
     check_mesh(whole, all_faces, name)
-    return whole, all_faces, None
+    return whole, all_faces
 
 
 def _read_own_obj(path: pathlib.Path) -> filetext.Arrays | None:

@@ -37,12 +37,7 @@ def sample_surface(
     origin, u, v = corners[:, 0], corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     normal = np.cross(u, v)
     double_area = np.linalg.norm(normal, axis=1)
-    total = double_area.sum()
-    if not (np.isfinite(total) and total > 0):
-        raise ValueError(
-            f"the mesh must have a positive, finite area; its {len(faces)} faces sum to "
-            f"{total / 2:g}; remove degenerate faces and NaN first"
-        )
+    total_area(double_area / 2)
     # Searching the cumulative area skips faces of no area: side="right" never stops on one.
     cumulative = np.cumsum(double_area)
     face = np.searchsorted(cumulative, rng.random(count) * cumulative[-1], side="right")
@@ -52,6 +47,21 @@ def sample_surface(
     a, b = np.where(outside, 1 - a, a), np.where(outside, 1 - b, b)
     points = origin[face] + a * u[face] + b * v[face]
     return points, normal[face] / double_area[face, None]
+
+
+def total_area(areas: NDArray[np.float64]) -> float:
+    """(F,) areas of a mesh's faces -> their sum.
+
+    Raises:
+        ValueError: it is not positive and finite: nothing can be drawn from that mesh.
+    """
+    total = float(areas.sum())
+    if not (np.isfinite(total) and total > 0):
+        raise ValueError(
+            f"the mesh must have a positive, finite area; its {len(areas)} faces sum to "
+            f"{total:g}; remove degenerate faces and NaN first"
+        )
+    return total
 
 
 def normalise(

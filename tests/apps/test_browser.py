@@ -186,6 +186,7 @@ def test_garbage_a_wrong_word_and_a_reload(watched, tmp_path):
     page.locator("#upload input[type=file]").set_input_files(bad)
     text = error_text(page, "bad.glb")
     assert "export it again" in text and "Traceback" not in text
+    page.locator("#upload", has_text="bad").wait_for(state="detached")  # the file is taken out
     trimesh.creation.box((0.5, 1, 0.25)).export(tmp_path / "box.ply")
     page.locator("#upload input[type=file]").set_input_files(tmp_path / "box.ply")
     page.locator(".facts", has_text="50.0 wide, 100.0 high, 25.0 deep").wait_for()
