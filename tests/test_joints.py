@@ -184,3 +184,19 @@ def test_a_resumed_run_repeats_the_whole_one(tmp_path):
     assert again == errors
     for a, b in zip(whole.ema.parameters(), second.ema.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_body_has_22_joints_even_where_two_lie_close(untrained, monkeypatch):
+    rng = np.random.default_rng(0)
+    places = rng.permutation(
+        np.stack(np.meshgrid(*[np.linspace(-0.7, 0.7, 3)] * 3), -1).reshape(-1, 3)
+    )
+    joints = np.concatenate((places[:21], places[:1] + np.array([0.018, 0, 0])))
+    character = toy(100, 22 * 40)
+    ends = np.repeat(joints, 40, 0) + 0.003 * rng.normal(size=(22 * 40, 3))
+    monkeypatch.setattr(JointPredictor, "travel", lambda *_, **__: ends.astype(np.float32))
+    found = {
+        kind: len(untrained.predict(character.points, character.normals, category=kind).joints)
+        for kind in ("creature", "body", "any")
+    }
+    assert found == {"creature": 21, "body": 22, "any": 21}  # it is no humanoid

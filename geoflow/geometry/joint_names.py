@@ -34,6 +34,11 @@ def name_joints(joints: np.ndarray, parents: np.ndarray) -> list[str]:
     return names
 
 
+def is_humanoid(joints: np.ndarray, parents: np.ndarray) -> bool:
+    """Whether `name_joints` finds a humanoid."""
+    return bool(_Tree(np.asarray(joints, float), np.asarray(parents)).humanoid())
+
+
 class _Tree:
     def __init__(self, joints: np.ndarray, parents: np.ndarray) -> None:
         self.joints, self.parents = joints, parents
