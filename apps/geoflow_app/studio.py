@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+import geoflow
 from geoflow import (
     Noise,
     ObjectGenerator,
@@ -45,6 +46,7 @@ class Studio:
         # A thread of its own: torch keeps caches and helper threads for each thread that calls it.
         self._worker = ThreadPoolExecutor(1, "model")
         self._walkers = _single_threads(2, "walk")
+        self._joints: geoflow.JointPredictor | None = None  # loaded when it is first needed
         self._asked = 0.0  # when a shape was last asked for or done
 
     def warm_up(self) -> None:
@@ -156,6 +158,37 @@ class Studio:
             return picture(grid, WALK_SIZE)
 
         return self._walkers.submit(make).result()
+
+    def rig(
+        self, job: Job, vertices: np.ndarray, faces: np.ndarray, up: str, kind: str, steps: int
+    ) -> tuple[geoflow.RiggedMesh, float]:
+        """A mesh with joints and skinning weights, and the seconds that finding them took.
+
+        Args:
+            up, kind, steps: see geoflow.rig_mesh.
+
+        Raises:
+            ValueError: the mesh has no area.
+        """
+        made = self._worker.submit(self._rig, job, vertices, faces, up, kind, steps)
+        self._asked = math.inf
+        try:
+            return made.result()
+        finally:
+            self._asked = time.monotonic()
+
+    def _rig(
+        self, job: Job, vertices: np.ndarray, faces: np.ndarray, up: str, kind: str, steps: int
+    ) -> tuple[geoflow.RiggedMesh, float]:
+        job.check()
+        if self._joints is None:
+            device = self.generator.device.type
+            self._joints = geoflow.load_joint_predictor("characters", device)
+            job.check()
+        begin = time.perf_counter()
+        rig = geoflow.rig_mesh(self._joints, vertices, faces, up=up, steps=steps, category=kind)
+        job.check()
+        return rig, time.perf_counter() - begin
 
 
 def _single_threads(count: int, name: str) -> ThreadPoolExecutor:
