@@ -112,7 +112,9 @@ def _climb(
     late, soon = late[by], soon[by]
     begin = np.searchsorted(rank[late], np.arange(count))
     end = np.searchsorted(rank[late], np.arange(count), side="right")
-    above, saddle = np.arange(count), np.zeros(count)
+    # Lists: Python reads numbers out of them several times faster than out of arrays.
+    above, saddle = list(range(count)), [0.0] * count
+    level, near = density.tolist(), soon.tolist()
 
     def top(k: int) -> int:
         while above[k] != k:
@@ -120,20 +122,20 @@ def _climb(
             k = above[k]
         return k
 
-    for step, point in enumerate(order):
-        around = soon[begin[step] : end[step]]
-        if not len(around):
+    for point, start, stop in zip(order.tolist(), begin.tolist(), end.tolist(), strict=True):
+        around = near[start:stop]
+        if not around:
             continue
         above[point] = mine = top(around[0])
-        for other in {top(k) for k in around.tolist()} - {mine}:
+        for other in {top(k) for k in {above[k] for k in around}} - {mine}:
             mine = top(mine)
-            low, high = sorted((mine, other), key=lambda k: density[k])
-            if density[point] >= prominence * density[low]:
+            low, high = (mine, other) if level[mine] <= level[other] else (other, mine)
+            if level[point] >= prominence * level[low]:
                 above[low] = high
             else:
-                saddle[low] = max(saddle[low], density[point])
-                saddle[high] = max(saddle[high], density[point])
-    return np.array([top(k) for k in range(count)]), saddle
+                saddle[low] = max(saddle[low], level[point])
+                saddle[high] = max(saddle[high], level[point])
+    return np.array([top(k) for k in range(count)]), np.array(saddle)
 
 
 def _collect(
