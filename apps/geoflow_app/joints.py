@@ -38,7 +38,7 @@ EMPTY = "<p class='hint'>Choose a character's mesh, or click An example.</p>"
 WORKING = "<p class='hint'>Looking for the joints; the first time takes longer.</p>"
 NOTE = (
     "glb: mesh, skeleton and weights · txt: RigNet's format · json: the skeleton alone. "
-    "All are in the mesh's own frame."
+    "All are in the mesh's own frame; of stl and 3mf in metres, y up."
 )
 
 

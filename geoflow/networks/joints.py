@@ -61,7 +61,7 @@ class JointTransformer(nn.Module):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
         with torch.no_grad():
-            self.straight.weight.copy_(torch.eye(3, 6))
+            self.straight.weight.zero_().fill_diagonal_(1)
 
     def forward(self, x: Tensor, t: Tensor, r: Tensor, cond: Condition) -> Tensor:
         """Raises ValueError without a reference (B, N, 6) for every point."""

@@ -26,7 +26,7 @@ class PointCode(nn.Module):
 
     def __init__(self, width: int, octaves: int = 7) -> None:
         super().__init__()
-        rates = math.pi / 4 * 2.0 ** torch.arange(octaves)
+        rates = torch.tensor([math.pi / 4 * 2**k for k in range(octaves)])
         self.register_buffer("rates", rates, persistent=False)
         self.linear = nn.Linear(3 + 6 * octaves, width)
 
