@@ -57,9 +57,9 @@ def example_character() -> SurfaceMesh:
 
 def _ball(points: np.ndarray, centre: tuple[float, ...], axis: tuple[float, ...]) -> np.ndarray:
     """About the distance to an ellipsoid."""
-    offset = points - np.float32(centre)
-    near = np.linalg.norm(offset / np.float32(axis), axis=-1)
-    slope = np.linalg.norm(offset / np.float32(axis) ** 2, axis=-1)
+    offset = points - np.array(centre, np.float32)
+    near = np.linalg.norm(offset / np.array(axis, np.float32), axis=-1)
+    slope = np.linalg.norm(offset / np.array(axis, np.float32) ** 2, axis=-1)
     return near * (near - 1) / np.maximum(slope, 1e-6)
 
 
@@ -67,9 +67,9 @@ def _limb(
     points: np.ndarray, start: tuple[float, ...], first: float, end: tuple[float, ...], last: float
 ) -> np.ndarray:
     """About the distance to a tapered capsule."""
-    way = np.float32(end) - np.float32(start)
-    offset = points - np.float32(start)
-    along = np.clip(offset @ way / (way @ way), 0, 1)
+    way = np.array(end, np.float32) - np.array(start, np.float32)
+    offset = points - np.array(start, np.float32)
+    along = np.clip(offset @ way / np.dot(way, way), 0, 1)
     radius = first + along * (last - first)
     return np.linalg.norm(offset - along[..., None] * way, axis=-1) - radius
 

@@ -57,8 +57,10 @@ class Frames:
         """The picture there; it may have been made before, or be under way."""
         path = job.session.folder / walk.name(position)
         noise, category = walk.at(position)
-        while not path.is_file():
+        while True:
             with self._lock:
+                if path.is_file():
+                    return path
                 other = self._making.get(path)
                 if other is None:
                     self._making[path] = threading.Event()
@@ -72,7 +74,6 @@ class Frames:
             finally:
                 with self._lock:
                     self._making.pop(path).set()
-        return path
 
     def fill(self, session: Session, walk: Walk) -> list[threading.Thread]:
         """Starts to make the slider's positions ahead; the next walk of the session ends that."""

@@ -49,8 +49,16 @@ def read_rig(item: Item) -> geoflow.RiggedMesh:
     """The rig of an item, read back."""
     with np.load(item.arrays, allow_pickle=False) as stored:
         skin = geoflow.Skin(stored["skin_joints"], stored["skin_weights"])
-        arrays = [stored[n] for n in ("vertices", "faces", "joints", "parents", "confidence")]
-        return geoflow.RiggedMesh(*arrays, stored["names"].tolist(), skin, str(stored["up"]))
+        return geoflow.RiggedMesh(
+            vertices=stored["vertices"],
+            faces=stored["faces"],
+            joints=stored["joints"],
+            parents=stored["parents"],
+            confidence=stored["confidence"],
+            names=stored["names"].tolist(),
+            skin=skin,
+            up=str(stored["up"]),
+        )
 
 
 def export_rig(job: Job, item: Item, kind: str) -> Path:
@@ -82,12 +90,13 @@ def shown_glb(rig: geoflow.RiggedMesh) -> bytes:
         if p >= 0 and np.linalg.norm(joints[k] - joints[p]) > 1e-6 * longest
     ]
     ball = trimesh.creation.icosphere(1, JOINT_SIZE * longest)
-    balls = [(ball.vertices + joint, ball.faces) for joint in joints]
+    balls = [(np.asarray(ball.vertices) + joint, np.asarray(ball.faces)) for joint in joints]
     scene = trimesh.Scene()
     _add(scene, "mesh", [(vertices, faces)], SKIN)
     _add(scene, "bones", bones, BONE)
     _add(scene, "joints", balls, JOINT)
-    return bytes(scene.export(file_type="glb", include_normals=True))
+    data: Any = scene.export(file_type="glb", include_normals=True)
+    return data
 
 
 def _add(
