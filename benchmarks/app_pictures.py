@@ -51,6 +51,13 @@ def mesh_tab(page: Any) -> None:
         page.locator(".facts", has_text="ring.ply").wait_for()
 
 
+def joints_tab(page: Any) -> None:
+    """The example's skeleton."""
+    page.get_by_role("tab", name="Joints").click()
+    page.get_by_role("button", name="An example").click()
+    page.locator(".facts", has_text="Found in").wait_for()
+
+
 def blender_tab(page: Any) -> None:
     """The script."""
     page.get_by_role("tab", name="Use from Blender").click()
@@ -65,6 +72,7 @@ def main() -> None:
         "generate": generate_tab,
         "compare": compare_tab,
         "mesh": mesh_tab,
+        "joints": joints_tab,
         "blender": blender_tab,
     }
     with running(["--device", "cpu"]) as app, sync_playwright() as playwright:

@@ -17,41 +17,69 @@ if TYPE_CHECKING:
     from geoflow.geometry.mesh import SurfaceMesh as SurfaceMesh
     from geoflow.geometry.mesh import describe as describe
     from geoflow.geometry.mesh import simplify as simplify
+    from geoflow.geometry.skinning import Skin as Skin
     from geoflow.geometry.userfiles import read_user_mesh as read_user_mesh
+    from geoflow.joints import JointPredictor as JointPredictor
+    from geoflow.joints import Skeleton as Skeleton
+    from geoflow.joints import load_joint_predictor as load_joint_predictor
     from geoflow.noises import Noise as Noise
     from geoflow.pipelines import ObjectGenerator as ObjectGenerator
     from geoflow.pipelines import load_generator as load_generator
     from geoflow.point_generator import PointGenerator as PointGenerator
     from geoflow.preview import trace_grid as trace_grid
+    from geoflow.rigging import RiggedMesh as RiggedMesh
+    from geoflow.rigging import rig_mesh as rig_mesh
+    from geoflow.rigging import upright as upright
+    from geoflow.rigging import write_rig as write_rig
+    from geoflow.threads import single_threaded_torch as single_threaded_torch
 
 __version__ = "0.1.0"
 __all__ = [
+    "JointPredictor",
     "Noise",
     "ObjectGenerator",
     "PointGenerator",
+    "RiggedMesh",
+    "Skeleton",
+    "Skin",
     "SurfaceMesh",
     "__version__",
     "describe",
+    "has_checkpoint",
     "load_generator",
+    "load_joint_predictor",
     "read_user_mesh",
+    "rig_mesh",
     "simplify",
+    "single_threaded_torch",
     "trace_grid",
+    "upright",
     "write_atomically",
     "write_mesh",
+    "write_rig",
 ]
 
 _WHERE = {
+    "JointPredictor": "joints",
+    "Skeleton": "joints",
+    "load_joint_predictor": "joints",
     "Noise": "noises",
     "ObjectGenerator": "pipelines",
     "PointGenerator": "point_generator",
+    "RiggedMesh": "rigging",
+    "Skin": "geometry.skinning",
     "SurfaceMesh": "geometry.mesh",
     "describe": "geometry.mesh",
     "load_generator": "pipelines",
     "read_user_mesh": "geometry.userfiles",
+    "rig_mesh": "rigging",
     "simplify": "geometry.mesh",
+    "single_threaded_torch": "threads",
     "trace_grid": "preview",
+    "upright": "rigging",
     "write_atomically": "files",
     "write_mesh": "geometry.export",
+    "write_rig": "rigging",
 }
 
 
@@ -60,3 +88,10 @@ def __getattr__(name: str) -> Any:
     if name in _WHERE:
         return getattr(importlib.import_module(f"geoflow.{_WHERE[name]}"), name)
     raise AttributeError(f"module 'geoflow' has no attribute {name!r}")
+
+
+def has_checkpoint(name: str) -> bool:
+    """Whether the bundled checkpoint of that name is part of this installation."""
+    from geoflow.pipelines import assets_folder
+
+    return (assets_folder() / "checkpoints" / name / "config.json").is_file()

@@ -1,4 +1,4 @@
-"""The command line: `geoflow generate | reconstruct | render | evaluate | train | ...`."""
+"""The command line: `geoflow generate | reconstruct | joints | render | train | ...`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from geoflow.cli_distribution import distribution
+from geoflow.cli_joints import joints
 from geoflow.cli_reconstruct import reconstruct
 from geoflow.commands import (
     Device,
@@ -38,6 +39,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(distribution)
+app.command()(joints)
 
 
 class Backbone(StrEnum):

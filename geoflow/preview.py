@@ -219,9 +219,9 @@ def draw_samples(trainer: Trainer) -> bytes:
     """PNG of one sample a category at 1, 2 and 8 calls, from the averaged network."""
     labels = torch.arange(len(trainer.source.categories), device=trainer.device)
     generator = torch.Generator(trainer.device).manual_seed(0)
-    data, _ = trainer.source.batch(1, torch.Generator().manual_seed(0))
-    shape = (len(labels), *data.shape[1:])
-    noise = torch.randn(shape, generator=generator, device=trainer.device)
+    data, given = trainer.source.batch(len(labels), torch.Generator().manual_seed(0))
+    cond = given if isinstance(given, Condition) else Condition(labels)
+    noise = torch.randn(data.shape, generator=generator, device=trainer.device)
     tiles = []
     for steps in (1, 2, 8):
         with trainer.accelerator.autocast():
@@ -230,7 +230,7 @@ def draw_samples(trainer: Trainer) -> bytes:
                 trainer.ema,
                 noise,
                 time_grid(trainer.transport, steps),
-                Condition(labels),
+                cond,
             )
         shapes = trainer.source.decode(samples)
         tiles.append((draw_clouds if shapes.dim() == 3 else draw_grids)(shapes, 128))

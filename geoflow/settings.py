@@ -202,19 +202,21 @@ def network_with(config: dict[str, Any], weights: dict[str, Tensor]) -> nn.Modul
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()[:200]
         raise ValueError(f"the weights do not fit the network of config.json: {reason}") from None
-    net = build_network(name, **arguments)
+    with _Unfilled():
+        net = build_network(name, **arguments)
     net.load_state_dict(weights)
     return net
 
 
 class _Unfilled(TorchFunctionMode):
-    """Noise is not drawn where there is no memory: torch would load its compiler for that."""
+    """No first values are drawn: weights replace them, and without memory torch would load its
+    compiler for that."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        if func in (Tensor.normal_, nn.init.normal_):
+        if func in (Tensor.normal_, Tensor.uniform_, nn.init.normal_):
             return args[0] if args else kwargs["tensor"]
         return func(*args, **kwargs)
 

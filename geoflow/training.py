@@ -155,16 +155,16 @@ class Trainer:
         tau_t, tau_r = tau_t.to(self.device), tau_r.to(self.device)
         if both and (r.distill or r.paths):
             self._freeze()
-        distillation = self._distillation(k, cpu) if both and r.distill else None
+        distillation = self._distillation(k, cpu, draws) if both and r.distill else None
         pairs = None
         if both and r.paths and k:
             pairs = self._pairs(k, data.shape[1:], draws)
             tau_t[:k], tau_r[:k] = pairs.tau_t, pairs.tau_r
         cond = None
         if given is not None:
-            drop = (torch.rand(size, generator=cpu) < r.label_drop).to(self.device)
+            drop = torch.rand(size, generator=draws, device=draws.device) < r.label_drop
             cond = given if isinstance(given, Condition) else Condition(given)
-            cond = cond.without_labels(drop, len(self.source.categories))
+            cond = cond.without_labels(drop.to(self.device), len(self.source.categories))
         eps = torch.randn(data.shape, generator=on_device, device=self.device)
         with self.accelerator.autocast():
             loss, error = cumulative_loss(
@@ -222,12 +222,13 @@ class Trainer:
             self.paths.reach(PARTS + self.step // RENEW_EVERY, self.teacher)
         return self.paths.draw(k, r.times.from_noise, r.times.to_data, generator)
 
-    def _distillation(self, k: int, generator: torch.Generator) -> Distillation:
+    def _distillation(self, k: int, cpu: torch.Generator, draws: torch.Generator) -> Distillation:
         """What the k samples with r > t learn from."""
         assert self.teacher is not None
         leap = None
-        if float(torch.rand((), generator=generator)) < self.recipe.leaps:
-            leap = torch.empty(k).uniform_(0.1, 0.9, generator=generator).to(self.device)
+        if float(torch.rand((), generator=cpu)) < self.recipe.leaps:
+            leap = torch.empty(k, device=draws.device).uniform_(0.1, 0.9, generator=draws)
+            leap = leap.to(self.device)
         return Distillation(self.teacher, self.average, leap)
 
     def _average_gradients(self) -> None:

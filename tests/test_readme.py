@@ -79,6 +79,7 @@ def test_there_are_calls_to_check():
         "train",
         "distribution fit",
         "distribution sample",
+        "joints",
         "info",
     }
 
@@ -106,6 +107,8 @@ def test_cheap_commands_run(call, tmp_path, monkeypatch):
             pytest.skip(f"cannot draw here: {_rendering_error()}")
         made = CliRunner().invoke(app, ["generate", "--n", "2", "--out", call[1]])
         assert made.exit_code == 0, made.stderr
+    if call[0] == "joints":
+        trimesh.creation.capsule(height=1.2, radius=0.3).export(call[1])
     if call[0] == "evaluate":
         for folder, shape in itertools.product(call[1:3], range(2)):
             Path(folder).mkdir(exist_ok=True)
@@ -129,7 +132,8 @@ def test_the_example_is_ten_lines():
 
 
 @pytest.mark.parametrize(
-    "command", ["generate", "render", "evaluate", "train", *(n for n in COMMANDS if " " in n)]
+    "command",
+    ["generate", "render", "evaluate", "train", "joints", *(n for n in COMMANDS if " " in n)],
 )
 def test_every_option_is_in_its_table(command):
     begin = README.index(f"Options of `geoflow {command}`")

@@ -1,9 +1,10 @@
-"""The pictures of a walk: made when asked for, kept, and made ahead while the model is idle."""
+"""The pictures of a walk: made when asked for, kept, and made ahead while no shape is made."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from geoflow_app.studio import Studio
 
 STEP = 0.05  # of the slider
 KEPT = 256  # pictures of a session
-QUIET_SECONDS = 0.5  # nobody has asked the model for so long: it is idle
+QUIET_SECONDS = 0.5  # nobody has asked for so long: the model is free
 
 
 @dataclass(frozen=True)
@@ -42,38 +43,72 @@ class Frames:
 
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
+        self._lock = threading.Lock()
+        self._making: dict[Path, threading.Event] = {}
+        self._ahead = threading.Lock(), threading.Lock()  # one for each of the model's threads
+        self._asked = 0.0  # when a picture was last asked for
 
-    def picture(self, job: Job, walk: Walk, position: float, ahead: bool = False) -> Path:
-        """The picture there; the slider may have been there before."""
+    def ask(self, job: Job, walk: Walk, position: float) -> Path:
+        """The picture there, for somebody who waits for it: one of the threads is kept free."""
+        self._asked = time.monotonic()
+        return self.picture(job, walk, position)
+
+    def picture(self, job: Job, walk: Walk, position: float) -> Path:
+        """The picture there; it may have been made before, or be under way."""
         path = job.session.folder / walk.name(position)
-        if not path.is_file():
-            noise, category = walk.at(position)
-            data = self.studio.frame(job, noise, category, walk.guidance, ahead)
-            write_atomically(path, data, sync=False)
-            _forget_old(job.session.folder)
-        return path
+        noise, category = walk.at(position)
+        while True:
+            with self._lock:
+                if path.is_file():
+                    return path
+                other = self._making.get(path)
+                if other is None:
+                    self._making[path] = threading.Event()
+            if other is not None:
+                other.wait()
+                continue
+            try:
+                data = self.studio.frame(job, noise, category, walk.guidance)
+                write_atomically(path, data, sync=False)
+                _forget_old(job.session.folder)
+            finally:
+                with self._lock:
+                    self._making.pop(path).set()
 
-    def fill(self, session: Session, walk: Walk) -> threading.Thread:
+    def fill(self, session: Session, walk: Walk) -> list[threading.Thread]:
         """Starts to make the slider's positions ahead; the next walk of the session ends that."""
         job = session.begin()
         session.walk = walk
-        thread = threading.Thread(target=self._fill, args=(job, walk), daemon=True)
-        thread.start()
-        return thread
-
-    def _fill(self, job: Job, walk: Walk) -> None:
         count = round(1 / STEP)
         order = sorted(range(count + 1), key=lambda i: (i % 5 != 0, i % 2, i))  # coarse first
+        left = deque(round(i * STEP, 4) for i in order)
+        threads = [
+            threading.Thread(target=self._fill, args=(job, walk, left, turn, polite), daemon=True)
+            for turn, polite in zip(self._ahead, (False, True), strict=True)
+        ]
+        for thread in threads:
+            thread.start()
+        return threads
+
+    def _fill(
+        self, job: Job, walk: Walk, left: deque[float], turn: threading.Lock, polite: bool
+    ) -> None:
+        """Makes what is left while no shape is made and, if polite, no picture is asked for."""
         try:
-            for i in order:
-                while self.studio.quiet_seconds() < QUIET_SECONDS:
+            while True:
+                while self._busy(polite):
                     time.sleep(QUIET_SECONDS / 10)
                     job.check()
-                if job.session.walk is not walk:
-                    return
-                self.picture(job, walk, round(i * STEP, 4), ahead=True)
-        except (Stopped, OSError):  # the page is closed
+                with turn:
+                    if job.session.walk is not walk:
+                        return
+                    self.picture(job, walk, left.popleft())
+        except (IndexError, Stopped, OSError):  # all are made, or the page is closed
             return
+
+    def _busy(self, polite: bool) -> bool:
+        asked = polite and time.monotonic() - self._asked < QUIET_SECONDS
+        return asked or self.studio.quiet_seconds() < QUIET_SECONDS
 
 
 def _forget_old(folder: Path) -> None:

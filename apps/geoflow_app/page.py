@@ -6,13 +6,14 @@ import gradio as gr
 from gradio.themes import Base, Default
 
 from geoflow import __version__
-from geoflow_app import blender, compare, generate, meshes
+from geoflow_app import blender, compare, generate, joints, meshes
 from geoflow_app.ui import Context, Tab
 
 TABS: list[Tab] = [
     Tab("Generate", generate.build),
     Tab("Compare", compare.build),
     Tab("Your mesh", meshes.build),
+    Tab("Joints", joints.build, joints.ready),
     Tab("Use from Blender", blender.build),
 ]
 """A tab adds itself with one line here; `ready` leaves it out where its module is missing."""
@@ -34,6 +35,7 @@ CSS = """
 .facts div { display: flex; gap: 8px; }
 .facts dt { color: var(--body-text-color-subdued); min-width: 52px; white-space: nowrap; }
 .facts dd { margin: 0; }
+.facts.wide { display: block; }
 #shapes .grid-wrap { padding-top: 34px; }
 #frame { max-width: 260px; }
 #frame img { width: 100%; height: 100%; object-fit: contain; }

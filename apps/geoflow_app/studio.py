@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import math
+import threading
 import time
 from collections.abc import Iterator
+from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,10 +15,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+import geoflow
 from geoflow import (
     Noise,
     ObjectGenerator,
     SurfaceMesh,
+    single_threaded_torch,
     trace_grid,
     write_atomically,
     write_mesh,
@@ -41,7 +45,9 @@ class Studio:
         self.generator = generator
         # A thread of its own: torch keeps caches and helper threads for each thread that calls it.
         self._worker = ThreadPoolExecutor(1, "model")
-        self._asked = 0.0  # when the model was last asked or done
+        self._walkers = _single_threads(2, "walk")
+        self._joints: geoflow.JointPredictor | None = None  # loaded when it is first needed
+        self._asked = 0.0  # when a shape was last asked for or done
 
     def warm_up(self) -> None:
         """A shape that nobody sees: the first one is several times slower."""
@@ -49,6 +55,8 @@ class Studio:
         grid, _ = self.grid(Noise.of_shape(0), name, Settings(), lambda *_: None)
         self.generator.mesh(grid, name, 64)
         picture(grid, PICTURE_SIZE)
+        drawn = [self._walkers.submit(picture, grid, WALK_SIZE) for _ in range(2)]
+        futures.wait(drawn)
 
     # -- the network ------------------------------------------------------------------------
 
@@ -59,23 +67,19 @@ class Studio:
         settings: Settings,
         check: Any,
         cumulative: bool | None = None,
-        ahead: bool = False,
     ) -> tuple[torch.Tensor, float]:
         """Signed distances (R, R, R) and the seconds that the network took.
 
         Args:
             check: called after every network call; raises to stop.
             cumulative: see ObjectGenerator.sdf.
-            ahead: nobody has asked for it yet: does not count for quiet_seconds.
         """
         made = self._worker.submit(self._grid, noise, category, settings, check, cumulative)
-        if not ahead:
-            self._asked = math.inf
+        self._asked = math.inf
         try:
             return made.result()
         finally:
-            if not ahead:
-                self._asked = time.monotonic()
+            self._asked = time.monotonic()
 
     def _grid(
         self,
@@ -83,7 +87,7 @@ class Studio:
         category: str,
         settings: Settings,
         check: Any,
-        cumulative: bool | None,
+        cumulative: bool | None = None,
     ) -> tuple[torch.Tensor, float]:
         check()
         begin = time.perf_counter()
@@ -98,7 +102,7 @@ class Studio:
         return grid, time.perf_counter() - begin
 
     def quiet_seconds(self) -> float:
-        """For how long nobody has asked for anything; negative while the model works."""
+        """For how long nobody has asked for a shape; negative while one is made."""
         return time.monotonic() - self._asked
 
     def make(
@@ -142,12 +146,63 @@ class Studio:
             job.session.add(item, place)
             yield place, item
 
-    def frame(
-        self, job: Job, noise: Noise, category: str, guidance: float, ahead: bool = False
-    ) -> bytes:
-        """One frame of a walk: a single network call, drawn; WebP."""
-        grid, _ = self.grid(noise, category, Settings(1, guidance), job.check, ahead=ahead)
-        return picture(grid, WALK_SIZE)
+    def frame(self, job: Job, noise: Noise, category: str, guidance: float) -> bytes:
+        """One frame of a walk: a single network call, drawn; WebP.
+
+        Two can be made at once, in one thread each. Beside a browser that is faster than both
+        threads in one frame, which wait for each other.
+        """
+
+        def make() -> bytes:
+            grid, _ = self._grid(noise, category, Settings(1, guidance), job.check)
+            return picture(grid, WALK_SIZE)
+
+        return self._walkers.submit(make).result()
+
+    def rig(
+        self, job: Job, vertices: np.ndarray, faces: np.ndarray, up: str, kind: str, steps: int
+    ) -> tuple[geoflow.RiggedMesh, float]:
+        """A mesh with joints and skinning weights, and the seconds that finding them took.
+
+        Args:
+            up, kind, steps: see geoflow.rig_mesh.
+
+        Raises:
+            ValueError: the mesh has no area.
+        """
+        made = self._worker.submit(self._rig, job, vertices, faces, up, kind, steps)
+        self._asked = math.inf
+        try:
+            return made.result()
+        finally:
+            self._asked = time.monotonic()
+
+    def _rig(
+        self, job: Job, vertices: np.ndarray, faces: np.ndarray, up: str, kind: str, steps: int
+    ) -> tuple[geoflow.RiggedMesh, float]:
+        job.check()
+        if self._joints is None:
+            device = self.generator.device.type
+            self._joints = geoflow.load_joint_predictor("characters", device)
+            job.check()
+        begin = time.perf_counter()
+        rig = geoflow.rig_mesh(self._joints, vertices, faces, up=up, steps=steps, category=kind)
+        job.check()
+        return rig, time.perf_counter() - begin
+
+
+def _single_threads(count: int, name: str) -> ThreadPoolExecutor:
+    """Threads in which a torch operation uses no other thread."""
+    begun = threading.Barrier(count)
+
+    def begin() -> None:
+        torch.get_num_threads()  # a thread keeps the number that it first sees
+        begun.wait()
+
+    with single_threaded_torch():
+        pool = ThreadPoolExecutor(count, name)
+        futures.wait([pool.submit(begin) for _ in range(count)])
+    return pool
 
 
 def store(

@@ -125,11 +125,16 @@ def facts_html(item: Item) -> str:
         cells["Made in"] = (
             f"{facts['network_seconds']:.2f} s network, {facts['mesh_seconds']:.2f} s mesh"
         )
+    return facts_table(cells)
+
+
+def facts_table(cells: dict[str, str], wide: bool = False) -> str:
+    """Names and texts in columns; `wide`: each in a row of its own."""
     rows = (
         f"<div><dt>{name}</dt><dd>{html.escape(str(text))}</dd></div>"
         for name, text in cells.items()
     )
-    return f"<dl class='facts'>{''.join(rows)}</dl>"
+    return f"<dl class='facts{' wide' if wide else ''}'>{''.join(rows)}</dl>"
 
 
 def from_page(request: gr.Request) -> bool:

@@ -96,7 +96,7 @@ class WalkPanel:
             a WebP picture.
         """
         session, walk = self._walk(shape, other, guidance, request)
-        return str(self.frames.picture(session.begin(), walk, position))
+        return str(self.frames.ask(session.begin(), walk, position))
 
     def keep(
         self,

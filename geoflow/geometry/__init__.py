@@ -10,6 +10,12 @@
 | `metrics` | 1-NNA, coverage, MMD, JSD of sets of shapes; F-score, normal consistency of two |
 | `sdf` | a mesh to its SDF grid |
 | `neighbors` | farthest points and nearest neighbours |
+| `characters` | what is seen of a surface from outside, how thick a limb is at a joint |
+| `skeleton` | travelled points to joints, joints to a tree |
+| `joint_names` | names for the joints of humanoids |
+| `skinning` | skinning weights of a mesh, and poses |
+| `rigged_glb` | mesh, skeleton and skin to a .glb |
+| `skeleton_metrics` | CD-J2J, IoU, precision and recall of joints |
 
 Only numpy and torch are imported with these modules; open3d, trimesh, manifold3d are imported by
 the function that needs them.

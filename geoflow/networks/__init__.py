@@ -8,6 +8,7 @@ from torch import nn
 
 from geoflow.checks import one_of
 from geoflow.networks.grid import GridTransformer
+from geoflow.networks.joints import JointTransformer
 from geoflow.networks.points import PointTransformer
 from geoflow.networks.pointwise import PointMLP
 
@@ -15,6 +16,7 @@ NETWORKS: dict[str, type[nn.Module]] = {
     "GridTransformer": GridTransformer,
     "PointTransformer": PointTransformer,
     "PointMLP": PointMLP,
+    "JointTransformer": JointTransformer,
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -35,6 +34,14 @@ class Condition:
         return replace(self, labels=self.labels.masked_fill(drop, null_label))
 
 
+def geometric(last: float, count: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """(count,) from 1 to `last`, each the same multiple of the one before.
+
+    torch.logspace without memory loads sympy, which takes as long as the bundled weights.
+    """
+    return torch.tensor([last ** (i / max(1, count - 1)) for i in range(count)], dtype=dtype)
+
+
 class TimeEmbedding(nn.Module):
     """(t, r) -> (B, width): the mean of both times' embeddings [CFM section 5.2].
 
@@ -46,7 +53,7 @@ class TimeEmbedding(nn.Module):
 
     def __init__(self, width: int, features: int = 64, max_rate: float = 25.0) -> None:
         super().__init__()
-        rates = torch.logspace(0, math.log10(max_rate), features // 2)
+        rates = geometric(max_rate, features // 2)
         self.register_buffer("rates", rates, persistent=False)
         self.mlp = nn.Sequential(nn.Linear(features, width), nn.SiLU(), nn.Linear(width, width))
 

@@ -30,21 +30,30 @@ class PointCode(nn.Module):
         self.register_buffer("rates", rates, persistent=False)
         self.linear = nn.Linear(3 + 6 * octaves, width)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def features(self, x: Tensor) -> Tensor:
+        """(B, N, 3) -> (B, N, 3 + 6 octaves) float32, before the linear layer."""
         with torch.autocast(x.device.type, enabled=False):
             angles = (x.float()[..., None] * self.rates).flatten(-2)
-            code = torch.cat((x.float(), angles.sin(), angles.cos()), -1)
-        return self.linear(code)
+            return torch.cat((x.float(), angles.sin(), angles.cos()), -1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(self.features(x))
 
 
 class Round(nn.Module):
-    """Latents read the points, think, and the points read the latents."""
+    """Latents read the points, think, and the points read the latents.
 
-    def __init__(self, width: int, hidden: int, point_hidden: int, blocks: int) -> None:
+    Args:
+        null_token: both readings have a learned token beside what they read, see CrossAttention.
+    """
+
+    def __init__(
+        self, width: int, hidden: int, point_hidden: int, blocks: int, null_token: bool = False
+    ) -> None:
         super().__init__()
-        self.read = CrossAttention(width, width, optional=False)
+        self.read = CrossAttention(width, width, optional=null_token)
         self.blocks = nn.ModuleList(Block(width, hidden) for _ in range(blocks))
-        self.write = CrossAttention(width, width, optional=False)
+        self.write = CrossAttention(width, width, optional=null_token)
         self.mlp = SwiGLU(width, point_hidden)
         self.modulation_bias = nn.Parameter(torch.zeros(6, width))
         self.norm_points = nn.RMSNorm(width, elementwise_affine=False)

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from geoflow.networks.layers import Condition, TimeEmbedding
+from geoflow.networks.layers import Condition, TimeEmbedding, geometric
 
 
 class FourierCode(nn.Module):
@@ -33,7 +33,7 @@ class FourierCode(nn.Module):
         height = ((i * (5**0.5 - 1) / 2) % 1) * 2 - 1  # any stretch of i covers all heights
         ring = (1 - height**2).sqrt()
         ways = torch.stack((ring * (turn * 2**0.5).cos(), ring * (turn * 2**0.5).sin(), height))
-        rates = torch.logspace(0, math.log10(max_rate), waves, dtype=torch.float64)
+        rates = geometric(max_rate, waves, torch.float64)
         self.register_buffer("directions", (ways * rates).float(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:

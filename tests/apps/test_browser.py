@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import trimesh
 
+import geoflow
+
 sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
 CHROMIUM = os.environ.get("GEOFLOW_CHROMIUM") or shutil.which("chromium")
 pytestmark = pytest.mark.skipif(
@@ -238,3 +240,19 @@ def test_the_other_tabs(watched):
     page.get_by_role("tab", name="Use from Blender").click()
     code = page.locator(".cm-content").inner_text()
     assert f'APP = "{watched.url.rstrip("/")}"' in code and "import bpy" in code
+
+
+@pytest.mark.skipif(not geoflow.has_checkpoint("characters"), reason="no checkpoint characters")
+def test_the_joints_of_the_example(watched, tmp_path):
+    page = watched.page
+    page.get_by_role("tab", name="Joints").click()
+    page.get_by_role("button", name="An example").click()
+    page.locator(".facts", has_text="left_knee").first.wait_for()
+    wait_until_drawn(page)
+    page.get_by_role("button", name="Export the rig").click()
+    button = page.get_by_role("button", name=re.compile(r"Download example_rig_.*\.glb "))
+    button.wait_for()
+    with page.expect_download() as download:
+        button.click()
+    download.value.save_as(tmp_path / "rig.glb")
+    assert len(trimesh.load_scene(tmp_path / "rig.glb").to_mesh().faces) > 5_000

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import trimesh
@@ -137,9 +138,9 @@ class SlowStudio:
     def quiet_seconds(self):
         return -1.0 if self.busy else 9.0
 
-    def frame(self, job, noise, category, guidance, ahead=False):
+    def frame(self, job, noise, category, guidance):
         job.check()
-        self.made.append((category, ahead))
+        self.made.append(category)
         return repr(noise.terms).encode()
 
 
@@ -156,7 +157,7 @@ def test_a_frame_is_made_once_and_the_nearer_shape_names_the_category(walk):
     studio = SlowStudio()
     frames = Frames(studio)
     ends = [frames.picture(session.begin(), steps, p) for p in (0, 1, 0.5, 0.45, 0, 1)]
-    assert studio.made == [("box", False), ("cup", False), ("cup", False), ("box", False)]
+    assert studio.made == ["box", "cup", "cup", "box"]
     assert ends[0] == ends[4] and ends[0].read_bytes() == repr(steps.first.noise.terms).encode()
     assert ends[1].read_bytes() == repr(steps.second.noise.terms).encode()
     other = Walk(steps.first, steps.second, 1.5)
@@ -165,16 +166,55 @@ def test_a_frame_is_made_once_and_the_nearer_shape_names_the_category(walk):
         frames.picture(session.begin(), steps, 1.5)
 
 
+def end(threads):
+    for thread in threads:
+        thread.join(20)
+        assert not thread.is_alive()
+
+
 def test_frames_are_made_ahead_while_the_model_is_idle(walk):
     session, steps = walk
     studio = SlowStudio()
     frames = Frames(studio)
-    frames.fill(session, steps).join(20)
-    assert studio.made.count(("box", True)) + studio.made.count(("cup", True)) == 21
+    end(frames.fill(session, steps))
+    assert len(studio.made) == 21
     count = len(studio.made)
     for i in range(21):  # as the slider sends them
         frames.picture(session.begin(), steps, i * STEP)
     assert len(studio.made) == count
+
+
+def test_a_frame_under_way_is_waited_for(walk):
+    session, steps = walk
+    begun, go = threading.Event(), threading.Event()
+    studio = SlowStudio()
+
+    def frame(*arguments):
+        begun.set()
+        assert go.wait(20)
+        return SlowStudio.frame(studio, *arguments)
+
+    studio.frame = frame
+    frames = Frames(studio)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(frames.picture, session.begin(), steps, 0.5)
+        assert begun.wait(20)
+        second = pool.submit(frames.picture, session.begin(), steps, 0.5)
+        assert not second.done()
+        go.set()
+        assert first.result(20) == second.result(20)
+    assert studio.made == ["cup"]
+
+
+def test_a_frame_that_failed_is_made_by_the_next_who_asks(walk):
+    session, steps = walk
+    studio = SlowStudio()
+    frames = Frames(studio)
+    job = session.begin()
+    session.stop()
+    with pytest.raises(Stopped):
+        frames.picture(job, steps, 0.5)
+    assert frames.picture(session.begin(), steps, 0.5).is_file()
 
 
 def test_making_ahead_waits_for_people_and_ends_with_the_walk(walk, sessions, monkeypatch):
@@ -183,15 +223,30 @@ def test_making_ahead_waits_for_people_and_ends_with_the_walk(walk, sessions, mo
     studio = SlowStudio()
     studio.busy = True
     frames = Frames(studio)
-    thread = frames.fill(session, steps)
-    thread.join(0.2)
-    assert thread.is_alive() and studio.made == []
+    threads = frames.fill(session, steps)
+    threads[0].join(0.2)
+    assert all(t.is_alive() for t in threads) and studio.made == []
     session.walk = None  # another walk was opened
     studio.busy = False
-    thread.join(20)
-    assert not thread.is_alive() and studio.made == []
+    end(threads)
+    assert studio.made == []
     studio.busy = True
-    thread = frames.fill(session, steps)
+    threads = frames.fill(session, steps)
     sessions.close("a")
-    thread.join(20)
-    assert not thread.is_alive() and studio.made == []
+    end(threads)
+    assert studio.made == []
+
+
+def test_one_thread_is_left_to_who_asks(walk, monkeypatch):
+    monkeypatch.setattr(frames_module, "QUIET_SECONDS", 3)
+    session, steps = walk
+    studio = SlowStudio()
+    studio.quiet_seconds = lambda: 60.0  # no shape is made
+    frames = Frames(studio)
+    frames.ask(session.begin(), steps, 0.5)
+    eager, polite = frames.fill(session, steps)
+    eager.join(20)
+    assert not eager.is_alive() and len(studio.made) == 21
+    assert polite.is_alive()
+    session.stop()
+    end([polite])

@@ -1,0 +1,235 @@
+"""The Joints tab: the skeleton of a character's mesh, shown inside it, and the rig as a file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+import geoflow
+from geoflow_app import meshes, rigs
+from geoflow_app.example_character import example_character
+from geoflow_app.exports import as_button
+from geoflow_app.sessions import Item, Session
+from geoflow_app.studio import DEFAULT_STEPS, MAX_STEPS, whole
+from geoflow_app.ui import (
+    LIGHT,
+    MODEL,
+    Context,
+    facts_table,
+    from_page,
+    hidden_number,
+    in_viewer,
+    local_file,
+    one_line,
+    unchecked,
+    viewer,
+)
+
+CHECKPOINT = "characters"
+UPS = {"y, facing +z": "y", "z, facing -y": "z"}
+KINDS = ["any", "body", "creature"]
+TURNED = (".stl", ".3mf")  # read_user_mesh makes them y up itself
+KEPT, FEW_JOINTS = 4, 4
+EMPTY = "<p class='hint'>Choose a character's mesh, or click An example.</p>"
+WORKING = "<p class='hint'>Looking for the joints; the first time takes longer.</p>"
+NOTE = (
+    "glb: mesh, skeleton and weights · txt: RigNet's format · json: the skeleton alone. "
+    "All are in the mesh's own frame; of stl and 3mf in metres, y up."
+)
+
+
+class JointsTab:
+    """The tab's components and handlers."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.chosen = hidden_number(label="rig")
+        with gr.Row():
+            with gr.Column(scale=3, min_width=260):
+                upload = local_file(
+                    label=f"Mesh file, at most {meshes.MAX_MEGABYTES} MB",
+                    file_types=meshes.ENDINGS,
+                    height=150,
+                    elem_id="character",
+                )
+                example = gr.Button("An example", size="sm")
+                up = unchecked(
+                    gr.Radio(list(UPS), value=next(iter(UPS)), label="Up axis of the mesh")
+                )
+                gr.HTML("<p class='note'>stl and 3mf are taken to be z up, whatever is chosen.</p>")
+                kind = unchecked(
+                    gr.Radio(
+                        KINDS, value="any", label="Kind",
+                        info="body: the joints of a human; creature: any rig",
+                    )
+                )  # fmt: skip
+                steps = unchecked(
+                    gr.Slider(
+                        1, MAX_STEPS, DEFAULT_STEPS, step=1, label="Steps", info="Network calls",
+                        elem_id="joint-steps",
+                    )
+                )  # fmt: skip
+                go = gr.Button("Find the joints", variant="primary", elem_id="find")
+                stop = gr.Button("Stop", size="sm", elem_id="stop-joints")
+            with gr.Column(scale=6, min_width=420):
+                view = viewer("Skeleton", 520)
+                facts = gr.HTML(EMPTY)
+            with gr.Column(scale=3, min_width=260):
+                download = self._exports()
+        inputs, outputs = [upload, up, kind, steps], [view, facts, self.chosen]
+        progress: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": go}
+        found = go.click(
+            one_line(self.find), inputs, outputs, api_name="joints", **progress, **MODEL
+        )
+        chosen = example.click(
+            one_line(self.example), None, [upload, up], api_name="example_character",
+            show_progress_on=example, **LIGHT,
+        )  # fmt: skip
+        shown = chosen.success(
+            one_line(self.find), inputs, outputs, api_visibility="private", **progress, **MODEL
+        )
+        for event in (found, shown):
+            event.success(self.no_file, None, download, api_visibility="private", queue=False)
+            event.failure(
+                lambda: (None, EMPTY, None), None, outputs, api_visibility="private", queue=False
+            )
+        stop.click(
+            self.stop, None, facts, api_visibility="private", cancels=[found, shown], queue=False
+        )
+
+    def _exports(self) -> gr.DownloadButton:
+        """The format, and the download button."""
+        kind = unchecked(gr.Radio(list(rigs.FORMATS), value="glb", label="Format of the rig"))
+        gr.HTML(f"<p class='note'>{NOTE}</p>")
+        make = gr.Button("Export the rig", variant="primary")
+        download = gr.DownloadButton("Nothing exported yet", interactive=False)
+        file = local_file(label="file", visible=False)
+        made = make.click(
+            one_line(self.export), [self.chosen, kind], file, api_name="export_rig",
+            show_progress_on=make, **LIGHT,
+        )  # fmt: skip
+        made.success(
+            one_line(as_button), file, download, api_visibility="private", show_progress="hidden",
+            **LIGHT,
+        )  # fmt: skip
+        return download
+
+    # -- handlers: their docstrings are the API's documentation --------------------------------
+
+    def find(
+        self, file: str | None, up: str, kind: str, steps: float, request: gr.Request
+    ) -> Iterator[Any]:
+        """Find the joints of a character's mesh.
+
+        Args:
+            file: .obj, .glb, .stl, .ply, .3mf or .off, at most 50 MB.
+            up: "y, facing +z" or "z, facing -y"; stl and 3mf are taken to be z up.
+            kind: "any", "body" (the joints of a human) or "creature" (any rig).
+            steps: network calls, 1 to 8.
+
+        Returns:
+            the mesh with its skeleton as .glb to look at, its facts, and its number for
+            /export_rig.
+        """
+        if not file:
+            raise ValueError("joints need a mesh file; none was given; choose one, or the example")
+        axis = UPS.get(up, up)
+        if axis not in UPS.values():
+            raise ValueError(f"up must be one of {' or '.join(UPS)}; got {up!r}; choose one")
+        if kind not in KINDS:
+            raise ValueError(f"kind must be one of {', '.join(KINDS)}; got {kind!r}; choose one")
+        calls = whole("steps", steps, 1, MAX_STEPS)
+        session = self.context.sessions.of(request.session_hash)
+        job, path = session.begin(), Path(file)
+        yield None, WORKING, None
+        vertices, faces = geoflow.read_user_mesh(path, megabytes=meshes.MAX_MEGABYTES)
+        if path.suffix.lower() in TURNED:
+            axis = "y"
+        rig, seconds = self.context.studio.rig(job, vertices, faces, axis, kind, calls)
+        stem = re.sub(r"[^A-Za-z0-9-]+", "-", path.stem).strip("-")[:40] or "mesh"
+        item = rigs.store_rig(job, rig, f"joints of {path.name[:60]}", stem, seconds)
+        job.check()
+        session.add(item)
+        for old in _numbers(session)[:-KEPT]:
+            session.drop(old)
+        yield in_viewer(item, request), _facts(item), item.number
+        if from_page(request):
+            yield gr.skip(), gr.skip(), gr.skip()
+
+    def example(self, request: gr.Request) -> Any:
+        """A character made by code, as a file for /joints.
+
+        Returns:
+            the .glb, and its up axis.
+        """
+        session = self.context.sessions.of(request.session_hash)
+        session.begin().check()
+        mesh, path = example_character(), session.folder / "example.glb"
+        geoflow.write_mesh(path, mesh.vertices, mesh.faces, mesh.normals, overwrite=True)
+        return str(path), next(iter(UPS))
+
+    def export(self, rig: float | None, kind: str, request: gr.Request) -> Any:
+        """Write a rig to a file.
+
+        Args:
+            rig: the number that /joints gave.
+            kind: "glb" (mesh, skeleton and weights), "txt" (RigNet's) or "json" (skeleton).
+
+        Returns:
+            the file.
+        """
+        session = self.context.sessions.of(request.session_hash)
+        if rig is None or int(rig) not in _numbers(session):
+            raise ValueError(
+                "this needs a mesh with joints; there is none, or it was deleted; "
+                "press Find the joints first"
+            )
+        return str(rigs.export_rig(session.begin(), session.get(rig), kind))
+
+    def no_file(self) -> Any:
+        """Another rig is shown: the file of the last one is not its."""
+        return gr.DownloadButton(
+            "Nothing exported yet", value=None, interactive=False, variant="secondary"
+        )
+
+    def stop(self, request: gr.Request) -> str:
+        """Stop what this page is making."""
+        self.context.sessions.of(request.session_hash).stop()
+        return EMPTY
+
+
+def _numbers(session: Session) -> list[int]:
+    """The session's rigs, oldest first."""
+    return sorted(i.number for i in session.items.copy().values() if i.category == rigs.KIND)
+
+
+def _facts(item: Item) -> str:
+    facts = item.facts
+    width, height, depth = facts["size_cm"]
+    cells = {
+        "Mesh": item.title.removeprefix("joints of "),
+        "Joints": f"{facts['joints']}",
+        "Size": f"{width:,.1f} wide, {height:,.1f} high, {depth:,.1f} deep (cm)",
+        "Faces": f"{facts['faces']:,}",
+        "Found in": f"{facts['seconds']:.1f} s",
+    }
+    if facts["joints"] < FEW_JOINTS:
+        cells["Note"] = "few joints: is it a character, and is the up axis right?"
+    text = facts_table(cells)
+    if facts["names"]:
+        text += facts_table({"Names": ", ".join(sorted(facts["names"]))}, wide=True)
+    return text
+
+
+def ready() -> bool:
+    """Whether this installation has the network."""
+    return geoflow.has_checkpoint(CHECKPOINT)
+
+
+def build(context: Context) -> None:
+    """The Joints tab."""
+    JointsTab(context)

@@ -1,0 +1,105 @@
+"""A contact sheet of characters with the skeletons found for them, none of them trained on.
+
+    python benchmarks/joint_pictures.py assets/joints.png --meshes DIR --rigs FILE.npz [--rigs ...]
+
+DIR holds meshes (`data_prep/anny_bodies.py --meshes DIR` with a seed of its own); a FILE holds
+characters as clouds, of which the held-out packs are drawn. Six of either; for clouds the true
+joints are drawn green. Two network calls.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
+
+from geoflow.data.characters import HELD_OUT_PACKS
+from geoflow.data.rigs import Character, read_characters
+from geoflow.files import write_atomically
+from geoflow.geometry.export import read_mesh
+from geoflow.joints import JointPredictor, load_joint_predictor
+from geoflow.preview import sheet
+from geoflow.render import BACKGROUND, CLAY
+from geoflow.render_rig import BONE, JOINT
+from geoflow.rigging import rig_mesh
+
+SIZE, COLUMNS, TRUTH = 320, 6, (0.1, 0.6, 0.2)
+WAY = (0.35, 0.12, 1.0)
+
+
+def tile(
+    surface: Any, joints: np.ndarray, parents: np.ndarray, truth: np.ndarray | None
+) -> np.ndarray:
+    """(SIZE, SIZE, 3) uint8; all in a frame of longest side 1.8."""
+    import pyvista
+
+    plotter: Any = pyvista.Plotter(off_screen=True, window_size=[SIZE, SIZE])
+    try:
+        plotter.set_background(BACKGROUND)
+        style = {"opacity": 0.35} if surface.n_cells != surface.n_points else {"point_size": 1.5}
+        plotter.add_mesh(surface, color=CLAY, **style)
+        for k, p in enumerate(parents):
+            if p >= 0 and np.linalg.norm(joints[k] - joints[p]) > 1e-6:
+                plotter.add_mesh(pyvista.Line(joints[p], joints[k]).tube(radius=0.01), color=BONE)
+        for joint in joints:
+            plotter.add_mesh(pyvista.Sphere(radius=0.022, center=joint), color=JOINT)
+        for joint in () if truth is None else truth:
+            plotter.add_mesh(pyvista.Sphere(radius=0.016, center=joint), color=TRUTH)
+        plotter.camera.parallel_projection = True
+        plotter.camera.focal_point, plotter.camera.up = (0, 0, 0), (0, 1, 0)
+        plotter.camera.position = tuple(6 * np.array(WAY))
+        plotter.camera.parallel_scale = 1.1
+        plotter.reset_camera_clipping_range()
+        return np.asarray(plotter.screenshot(return_img=True))[..., :3]
+    finally:
+        plotter.close()
+
+
+def of_mesh(predictor: JointPredictor, path: Path) -> np.ndarray:
+    """A tile of a mesh file."""
+    import pyvista
+
+    vertices, faces = read_mesh(path)
+    low, high = vertices.min(0), vertices.max(0)
+    vertices = (vertices - (low + high) / 2) * (1.8 / (high - low).max())
+    rig = rig_mesh(predictor, vertices, faces)
+    packed = np.column_stack((np.full(len(faces), 3), faces)).ravel()
+    return tile(pyvista.PolyData(vertices, packed), rig.joints, rig.parents, None)
+
+
+def of_cloud(predictor: JointPredictor, character: Character) -> np.ndarray:
+    """A tile of a character of which there are only points."""
+    import pyvista
+
+    found = predictor.predict(character.points, character.normals)
+    cloud = pyvista.PolyData(character.points)
+    return tile(cloud, found.joints, found.parents, character.joints)
+
+
+def main() -> None:
+    """Writes the sheet."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--meshes", type=Path, required=True)
+    parser.add_argument("--rigs", type=Path, action="append", required=True)
+    parser.add_argument("--checkpoint", default="characters")
+    options = parser.parse_args()
+    predictor = load_joint_predictor(options.checkpoint)
+    tiles = [of_mesh(predictor, p) for p in sorted(options.meshes.glob("*.glb"))[:COLUMNS]]
+    packs: dict[str, list[Character]] = {}
+    for character in (c for path in options.rigs for c in read_characters(path)):
+        if character.pack in HELD_OUT_PACKS:
+            packs.setdefault(character.pack, []).append(character)
+    shown = [c for pack in packs.values() for c in pack[: COLUMNS // len(packs)]]
+    tiles += [of_cloud(predictor, c) for c in shown]
+    write_atomically(options.out, sheet(np.stack(tiles), COLUMNS), sync=False)
+    print(f"{options.out}: {len(tiles)} characters")
+
+
+if __name__ == "__main__":
+    main()

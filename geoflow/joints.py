@@ -1,0 +1,274 @@
+"""From a character's surface to its skeleton: `load_joint_predictor("characters").predict(...)`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from geoflow.checkpoint import load_checkpoint
+from geoflow.checks import at_least, one_of
+from geoflow.data.rigs import fit_frame
+from geoflow.geometry.joint_names import is_humanoid
+from geoflow.geometry.skeleton import Clusters, agreement, build_tree, cluster_joints
+from geoflow.networks.layers import Condition
+from geoflow.pipelines import assets_folder, draw_noise, pick_device
+from geoflow.sampling import sample, time_grid
+from geoflow.settings import network_with, read_transport
+
+BUNDLED = ("characters",)
+MOST_POINTS = 4096
+LEAST_POINTS = 64
+BODY_JOINTS = 22
+FINER = (0.82, 0.68, 0.56, 0.46)
+"""What the clustering's widths are multiplied by, in turn, where joints of a body are missing."""
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """How travelled points become joints, see geoflow.geometry.skeleton; tuned after training.
+
+    Attributes:
+        width: of `agreement`.
+        bandwidth, prominence, least: of `cluster_joints`.
+    """
+
+    width: float = 0.02
+    bandwidth: float = 0.011
+    prominence: float = 0.7
+    least: float = 0.0025
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, int | float) or not 0 < value < 1:
+                raise ValueError(f"clustering.{field.name} must be between 0 and 1; got {value!r}")
+
+
+def read_clustering(table: Any) -> Clustering:
+    """The part "clustering" of config.json; what it does not name keeps its default.
+
+    Raises:
+        ValueError: an unknown name or a number out of range.
+    """
+    known = {field.name for field in fields(Clustering)}
+    if not isinstance(table, dict) or table.keys() - known:
+        raise ValueError(f"clustering must be a table of {', '.join(sorted(known))}; got {table!r}")
+    return Clustering(**table)
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """Joints of a character.
+
+    Attributes:
+        joints: (J, 3) float32 in the frame of the points.
+        parents: (J,) int64, -1 for the root.
+        confidence: (J,) float32 in [0, 1].
+    """
+
+    joints: np.ndarray
+    parents: np.ndarray
+    confidence: np.ndarray
+
+
+class JointPredictor:
+    """Finds the joints of a character from points of its surface.
+
+    Args:
+        config: the checkpoint's config.json.
+        weights: name -> float32 tensor.
+        digest: hash of the weights.
+        device: where the network runs.
+
+    Raises:
+        ValueError: config is not that of a joint network, or the weights do not fit.
+    """
+
+    def __init__(
+        self, config: dict[str, Any], weights: dict[str, Tensor], digest: str, device: torch.device
+    ) -> None:
+        name = config.get("network", {}).get("name")
+        if name != "JointTransformer":
+            raise ValueError(
+                f"config.json: network.name must be JointTransformer to predict joints; got "
+                f"{name!r}; train the recipe characters-joints"
+            )
+        self.transport = read_transport(config)
+        self.net = network_with(config, weights)
+        self.net.eval().requires_grad_(False).to(device)
+        names = config.get("data", {}).get("categories", [])
+        self.categories = [str(n) for n in names]
+        self.clustering = read_clustering(config.get("clustering", {}))
+        self.digest, self.device = digest, device
+
+    def travel(
+        self,
+        points: np.ndarray,
+        normals: np.ndarray,
+        *,
+        steps: int = 2,
+        cumulative: bool = True,
+        category: str = "any",
+        seed: int = 0,
+    ) -> np.ndarray:
+        """Where surface points travel to, before clustering.
+
+        Args:
+            points: (N, 3) in the training frame: y up, facing +z, longest side 1.8, centred.
+            normals: (N, 3) outward unit normals.
+            steps: network calls.
+            cumulative: True folds the map, False samples with r = t, the multi-step way.
+            category: "body" (22 joints), "creature" or "any".
+            seed: of the noise.
+
+        Returns:
+            (N, 3) float32 ends.
+        """
+        at_least("steps", steps, 1)
+        at_least("seed", seed, 0)
+        one_of("category", category, ["any", *self.categories])
+        index = (*self.categories, "any").index(category)
+        surface = np.concatenate((points, normals), 1).astype(np.float32)
+        context = torch.from_numpy(surface)[None].to(self.device)
+        cond = Condition(torch.tensor([index], device=self.device), context)
+        noise = draw_noise(seed, 0, (1, len(points), 3)).to(self.device)
+        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
+            ends = sample(
+                self.transport,
+                self.net,
+                noise,
+                time_grid(self.transport, steps),
+                cond,
+                cumulative=cumulative,
+            )
+        return ends[0].float().cpu().numpy()
+
+    def predict(
+        self,
+        points: np.ndarray,
+        normals: np.ndarray,
+        *,
+        steps: int = 2,
+        cumulative: bool = True,
+        category: str = "any",
+        seed: int = 0,
+        least_confidence: float = 0.0,
+    ) -> Skeleton:
+        """Finds joints and tree.
+
+        Args:
+            points: (N, 3) surface samples, y up, facing +z. They are brought to longest side 1.8
+                and back; of more than 4,096 an even part is used.
+            normals: (N, 3) outward normals, of any length but 0.
+            steps: network calls, 1 or 2 for the cumulative map.
+            cumulative: False samples with r = t, the ordinary multi-step way.
+            category: "body" asks for the 22 joints of a human body, "creature" for any rig; "any"
+                leaves it open. Unless "creature", joints that lie close are told apart if that
+                makes a body of 22.
+            seed: of the noise.
+            least_confidence: joints below are left out, as long as one is left.
+
+        Returns:
+            joints in the frame of the points, parents and confidence.
+
+        Raises:
+            ValueError: shapes that do not fit, fewer than 64 points, NaN, no extent, an unknown
+                category.
+        """
+        points, normals = _checked(points, normals)
+        centre, scale = fit_frame(points)
+        if len(points) > MOST_POINTS:
+            keep = np.random.default_rng(seed).choice(len(points), MOST_POINTS, replace=False)
+            points, normals = points[keep], normals[keep]
+        points = (points - centre) * scale
+        ends = self.travel(
+            points, normals, steps=steps, cumulative=cumulative, category=category, seed=seed
+        )
+        found = _cluster(ends, agreement(points, ends, self.clustering.width), self.clustering)
+        parents = build_tree(found.joints, points, normals)
+        if category != "creature" and len(found.joints) < BODY_JOINTS:
+            body = self._as_body(points, normals, ends)
+            if body is not None and (category == "body" or is_humanoid(body[0].joints, body[1])):
+                found, parents = body
+        keep = found.confidence >= min(least_confidence, found.confidence.max())
+        joints = found.joints[keep]
+        if not keep.all():
+            parents = build_tree(joints, points, normals)
+        placed = (joints / scale + centre).astype(np.float32)
+        return Skeleton(placed, parents, found.confidence[keep])
+
+    def _as_body(
+        self, points: np.ndarray, normals: np.ndarray, ends: np.ndarray
+    ) -> tuple[Clusters, np.ndarray] | None:
+        """Clusters and tree at the first finer clustering that gives as many joints as a body."""
+        weights = agreement(points, ends, self.clustering.width)
+        for finer in FINER:
+            found = _cluster(ends, weights, self.clustering, finer)
+            if len(found.joints) >= BODY_JOINTS:
+                if len(found.joints) > BODY_JOINTS:
+                    return None
+                return found, build_tree(found.joints, points, normals)
+        return None
+
+
+def _cluster(ends: np.ndarray, weights: np.ndarray, how: Clustering, finer: float = 1) -> Clusters:
+    """Joints of travelled points; below 1, `finer` tells closer joints apart."""
+    return cluster_joints(
+        ends,
+        weights,
+        how.bandwidth * finer,
+        prominence=1 - (1 - how.prominence) * finer,
+        least=how.least * finer,
+    )
+
+
+def _checked(points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both as float64, normals of unit length."""
+    points, normals = np.asarray(points, np.float64), np.asarray(normals, np.float64)
+    for name, array in (("points", points), ("normals", normals)):
+        if array.ndim != 2 or array.shape[1:] != (3,):
+            raise ValueError(f"{name} must have shape (N, 3); got {array.shape}")
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} must be finite; they hold NaN or infinity; drop those")
+    if len(points) != len(normals):
+        raise ValueError(
+            f"points and normals must be as many; got {len(points)} and {len(normals)}"
+        )
+    if len(points) < LEAST_POINTS:
+        raise ValueError(
+            f"a surface must have at least {LEAST_POINTS} points; got {len(points)}; sample more"
+        )
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    if not (length > 0).all():
+        raise ValueError("normals must not be zero; drop the points of degenerate faces")
+    return points, normals / length
+
+
+def load_joint_predictor(name: str | Path = "characters", device: str = "auto") -> JointPredictor:
+    """Loads a bundled joint predictor by name, or one from a folder.
+
+    Args:
+        name: "characters", or a folder with config.json (a training run's `checkpoint`).
+        device: "auto", "cpu" or "cuda".
+
+    Raises:
+        ValueError: unknown name, a broken checkpoint, or no such device; one line.
+    """
+    folder = Path(name)
+    if isinstance(name, str) and name in BUNDLED:
+        folder = assets_folder() / "checkpoints" / name
+        if not folder.is_dir():
+            raise ValueError(
+                f"checkpoint {name} is not part of this installation; give a folder (--checkpoint)"
+            )
+    if not folder.is_dir():
+        raise ValueError(
+            f"checkpoint must be a folder or one of {', '.join(BUNDLED)}; {str(name)!r} is neither"
+        )
+    config, weights, digest = load_checkpoint(folder)
+    return JointPredictor(config, weights, digest, pick_device(device))
