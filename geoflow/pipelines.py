@@ -64,6 +64,35 @@ def assets_folder() -> Path:
     return inside if inside.is_dir() else here.parent / "assets"
 
 
+def has_checkpoint(name: str) -> bool:
+    """Whether the bundled checkpoint of that name is part of this installation."""
+    return (assets_folder() / "checkpoints" / name / "config.json").is_file()
+
+
+def checkpoint_folder(name: str | Path, bundled: Sequence[str]) -> Path:
+    """The folder of a bundled checkpoint, or the folder that is named.
+
+    Args:
+        name: one of `bundled`, or a folder; a Path is always a folder.
+        bundled: names that are known.
+
+    Raises:
+        ValueError: neither, or the checkpoint was left out of this installation.
+    """
+    folder = Path(name)
+    if isinstance(name, str) and name in bundled:
+        folder = assets_folder() / "checkpoints" / name
+        if not folder.is_dir():
+            raise ValueError(
+                f"checkpoint {name} is not part of this installation; give a folder (--checkpoint)"
+            )
+    if not folder.is_dir():
+        raise ValueError(
+            f"checkpoint must be a folder or one of {', '.join(bundled)}; {str(name)!r} is neither"
+        )
+    return folder
+
+
 def pick_device(name: str = "auto") -> torch.device:
     """ "auto" | "cpu" | "cuda" to a device.
 
@@ -346,12 +375,5 @@ def load_generator(name: str | Path = "objects", device: str = "auto") -> Object
     Raises:
         ValueError: unknown name, a broken checkpoint, or no such device; one line.
     """
-    folder = Path(name)
-    if isinstance(name, str) and name in BUNDLED:
-        folder = assets_folder() / "checkpoints" / name
-    if not folder.is_dir():
-        raise ValueError(
-            f"checkpoint must be a folder or one of {', '.join(BUNDLED)}; {str(name)!r} is neither"
-        )
-    config, weights, digest = load_checkpoint(folder)
+    config, weights, digest = load_checkpoint(checkpoint_folder(name, BUNDLED))
     return ObjectGenerator(config, weights, digest, pick_device(device))
