@@ -19,13 +19,13 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
 
 from geoflow.data.characters import HELD_OUT_PACKS
-from geoflow.data.rigs import Character, read_characters
+from geoflow.data.rigs import Character, fit_frame, read_characters
 from geoflow.files import write_atomically
 from geoflow.geometry.export import read_mesh
 from geoflow.joints import JointPredictor, load_joint_predictor
 from geoflow.preview import sheet
 from geoflow.render import BACKGROUND, CLAY
-from geoflow.render_rig import BONE, JOINT
+from geoflow.render_rig import add_skeleton
 from geoflow.rigging import rig_mesh
 
 SIZE, COLUMNS, TRUTH = 320, 6, (0.1, 0.6, 0.2)
@@ -43,11 +43,7 @@ def tile(
         plotter.set_background(BACKGROUND)
         style = {"opacity": 0.35} if surface.n_cells != surface.n_points else {"point_size": 1.5}
         plotter.add_mesh(surface, color=CLAY, **style)
-        for k, p in enumerate(parents):
-            if p >= 0 and np.linalg.norm(joints[k] - joints[p]) > 1e-6:
-                plotter.add_mesh(pyvista.Line(joints[p], joints[k]).tube(radius=0.01), color=BONE)
-        for joint in joints:
-            plotter.add_mesh(pyvista.Sphere(radius=0.022, center=joint), color=JOINT)
+        add_skeleton(plotter, joints, parents, 0.01, 0.022)
         for joint in () if truth is None else truth:
             plotter.add_mesh(pyvista.Sphere(radius=0.016, center=joint), color=TRUTH)
         plotter.camera.parallel_projection = True
@@ -65,8 +61,8 @@ def of_mesh(predictor: JointPredictor, path: Path) -> np.ndarray:
     import pyvista
 
     vertices, faces = read_mesh(path)
-    low, high = vertices.min(0), vertices.max(0)
-    vertices = (vertices - (low + high) / 2) * (1.8 / (high - low).max())
+    centre, scale = fit_frame(vertices)
+    vertices = (vertices - centre) * scale
     rig = rig_mesh(predictor, vertices, faces)
     packed = np.column_stack((np.full(len(faces), 3), faces)).ravel()
     return tile(pyvista.PolyData(vertices, packed), rig.joints, rig.parents, None)

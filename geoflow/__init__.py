@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from geoflow.joints import load_joint_predictor as load_joint_predictor
     from geoflow.noises import Noise as Noise
     from geoflow.pipelines import ObjectGenerator as ObjectGenerator
+    from geoflow.pipelines import has_checkpoint as has_checkpoint
     from geoflow.pipelines import load_generator as load_generator
     from geoflow.point_generator import PointGenerator as PointGenerator
     from geoflow.preview import trace_grid as trace_grid
@@ -70,6 +71,7 @@ _WHERE = {
     "Skin": "geometry.skinning",
     "SurfaceMesh": "geometry.mesh",
     "describe": "geometry.mesh",
+    "has_checkpoint": "pipelines",
     "load_generator": "pipelines",
     "read_user_mesh": "geometry.userfiles",
     "rig_mesh": "rigging",
@@ -88,10 +90,3 @@ def __getattr__(name: str) -> Any:
     if name in _WHERE:
         return getattr(importlib.import_module(f"geoflow.{_WHERE[name]}"), name)
     raise AttributeError(f"module 'geoflow' has no attribute {name!r}")
-
-
-def has_checkpoint(name: str) -> bool:
-    """Whether the bundled checkpoint of that name is part of this installation."""
-    from geoflow.pipelines import assets_folder
-
-    return (assets_folder() / "checkpoints" / name / "config.json").is_file()

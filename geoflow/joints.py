@@ -12,11 +12,12 @@ from torch import Tensor
 
 from geoflow.checkpoint import load_checkpoint
 from geoflow.checks import at_least, one_of
+from geoflow.class_sampler import draw_noise, pick_device
 from geoflow.data.rigs import fit_frame
 from geoflow.geometry.joint_names import is_humanoid
 from geoflow.geometry.skeleton import Clusters, agreement, build_tree, cluster_joints
 from geoflow.networks.layers import Condition
-from geoflow.pipelines import assets_folder, draw_noise, pick_device
+from geoflow.pipelines import checkpoint_folder
 from geoflow.sampling import sample, time_grid
 from geoflow.settings import network_with, read_transport
 
@@ -189,10 +190,11 @@ class JointPredictor:
         ends = self.travel(
             points, normals, steps=steps, cumulative=cumulative, category=category, seed=seed
         )
-        found = _cluster(ends, agreement(points, ends, self.clustering.width), self.clustering)
+        weights = agreement(points, ends, self.clustering.width)
+        found = _cluster(ends, weights, self.clustering)
         parents = build_tree(found.joints, points, normals)
         if category != "creature" and len(found.joints) < BODY_JOINTS:
-            body = self._as_body(points, normals, ends)
+            body = self._as_body(points, normals, ends, weights)
             if body is not None and (category == "body" or is_humanoid(body[0].joints, body[1])):
                 found, parents = body
         keep = found.confidence >= min(least_confidence, found.confidence.max())
@@ -203,16 +205,15 @@ class JointPredictor:
         return Skeleton(placed, parents, found.confidence[keep])
 
     def _as_body(
-        self, points: np.ndarray, normals: np.ndarray, ends: np.ndarray
+        self, points: np.ndarray, normals: np.ndarray, ends: np.ndarray, weights: np.ndarray
     ) -> tuple[Clusters, np.ndarray] | None:
         """Clusters and tree at the first finer clustering that gives as many joints as a body."""
-        weights = agreement(points, ends, self.clustering.width)
         for finer in FINER:
             found = _cluster(ends, weights, self.clustering, finer)
-            if len(found.joints) >= BODY_JOINTS:
-                if len(found.joints) > BODY_JOINTS:
-                    return None
+            if len(found.joints) == BODY_JOINTS:
                 return found, build_tree(found.joints, points, normals)
+            if len(found.joints) > BODY_JOINTS:
+                break
         return None
 
 
@@ -259,16 +260,5 @@ def load_joint_predictor(name: str | Path = "characters", device: str = "auto") 
     Raises:
         ValueError: unknown name, a broken checkpoint, or no such device; one line.
     """
-    folder = Path(name)
-    if isinstance(name, str) and name in BUNDLED:
-        folder = assets_folder() / "checkpoints" / name
-        if not folder.is_dir():
-            raise ValueError(
-                f"checkpoint {name} is not part of this installation; give a folder (--checkpoint)"
-            )
-    if not folder.is_dir():
-        raise ValueError(
-            f"checkpoint must be a folder or one of {', '.join(BUNDLED)}; {str(name)!r} is neither"
-        )
-    config, weights, digest = load_checkpoint(folder)
+    config, weights, digest = load_checkpoint(checkpoint_folder(name, BUNDLED))
     return JointPredictor(config, weights, digest, pick_device(device))

@@ -30,7 +30,9 @@ __all__ = [
     "PointGenerator",
     "Shape",
     "assets_folder",
+    "checkpoint_folder",
     "draw_noise",
+    "has_checkpoint",
     "load_generator",
     "pick_device",
 ]
@@ -58,6 +60,35 @@ def assets_folder() -> Path:
     here = Path(__file__).parent
     inside = here / "assets"
     return inside if inside.is_dir() else here.parent / "assets"
+
+
+def has_checkpoint(name: str) -> bool:
+    """Whether the bundled checkpoint of that name is part of this installation."""
+    return (assets_folder() / "checkpoints" / name / "config.json").is_file()
+
+
+def checkpoint_folder(name: str | Path, bundled: Sequence[str]) -> Path:
+    """The folder of a bundled checkpoint, or the folder that is named.
+
+    Args:
+        name: one of `bundled`, or a folder; a Path is always a folder.
+        bundled: names that are known.
+
+    Raises:
+        ValueError: neither, or the checkpoint was left out of this installation.
+    """
+    folder = Path(name)
+    if isinstance(name, str) and name in bundled:
+        folder = assets_folder() / "checkpoints" / name
+        if not folder.is_dir():
+            raise ValueError(
+                f"checkpoint {name} is not part of this installation; give a folder (--checkpoint)"
+            )
+    if not folder.is_dir():
+        raise ValueError(
+            f"checkpoint must be a folder or one of {', '.join(bundled)}; {str(name)!r} is neither"
+        )
+    return folder
 
 
 class ObjectGenerator(ClassSampler):
@@ -274,14 +305,7 @@ def load_generator(
         ValueError: unknown name, a broken checkpoint, one of another backbone, or no such device;
             one line.
     """
-    folder = Path(name)
-    if isinstance(name, str) and name in BUNDLED:
-        folder = assets_folder() / "checkpoints" / name
-    if not folder.is_dir():
-        raise ValueError(
-            f"checkpoint must be a folder or one of {', '.join(BUNDLED)}; {str(name)!r} is neither"
-        )
-    config, weights, digest = load_checkpoint(folder)
+    config, weights, digest = load_checkpoint(checkpoint_folder(name, BUNDLED))
     points = network_name(config) == PointGenerator.network
     kind = PointGenerator if points else ObjectGenerator
     if backbone not in (None, kind.backbone):

@@ -78,6 +78,20 @@ def _turn(axis: int, degrees: float) -> np.ndarray:
     return out
 
 
+def add_skeleton(
+    plotter: Any, joints: np.ndarray, parents: np.ndarray, bone: float, joint: float
+) -> None:
+    """Tubes of radius `bone` from joint to joint, and balls of radius `joint`."""
+    import pyvista
+
+    for k, p in enumerate(parents):
+        if p >= 0 and np.linalg.norm(joints[k] - joints[p]) > 1e-6:
+            tube = pyvista.Line(joints[p], joints[k]).tube(radius=bone)
+            plotter.add_mesh(tube, color=BONE)
+    for place in joints:
+        plotter.add_mesh(pyvista.Sphere(radius=joint, center=place), color=JOINT)
+
+
 def _view(
     vertices: np.ndarray,
     faces: np.ndarray,
@@ -99,12 +113,7 @@ def _view(
         mesh = pyvista.PolyData(vertices.astype(np.float32), packed)
         plotter.add_mesh(mesh, color=CLAY, opacity=opacity)
         if opacity < 1:
-            for k, p in enumerate(parents):
-                if p >= 0 and np.linalg.norm(joints[k] - joints[p]) > 1e-6:
-                    bone = pyvista.Line(joints[p], joints[k]).tube(radius=0.005)
-                    plotter.add_mesh(bone, color=BONE)
-            for joint in joints:
-                plotter.add_mesh(pyvista.Sphere(radius=0.012, center=joint), color=JOINT)
+            add_skeleton(plotter, joints, parents, 0.005, 0.012)
         plotter.camera.parallel_projection = True
         plotter.camera.focal_point = (0, 0, 0)
         plotter.camera.position = tuple(4 * np.array(way))

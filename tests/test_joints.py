@@ -1,13 +1,12 @@
 """The joint predictor: its contract, bad input, and that training makes it better."""
 
 import dataclasses
-import importlib.util
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from loading import load_module
 
 import geoflow
 from geoflow.checkpoint import save_checkpoint
@@ -21,15 +20,9 @@ from geoflow.training import Trainer, start_processes
 SMALL = {"width": 64, "latents": 16, "rounds": 2, "hidden": 64, "point_hidden": 64}
 
 
-def _load(path):
-    spec = importlib.util.spec_from_file_location(f"joints_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-skeletons = _load(Path(__file__).parent / "geometry" / "test_skeleton.py")
+skeletons = load_module(
+    "joints_test_skeleton", Path(__file__).parent / "geometry" / "test_skeleton.py"
+)
 
 
 def toy(seed, count=512):

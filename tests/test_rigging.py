@@ -1,12 +1,11 @@
 """Mesh in, rig out: frames, formats, the command and its errors."""
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from loading import load_module
 from typer.testing import CliRunner
 
 from geoflow.checkpoint import save_checkpoint
@@ -19,16 +18,8 @@ from geoflow.rigging import own_frame, rig_mesh, upright, write_rig
 HERE = Path(__file__).resolve().parent
 
 
-def load(name, path):
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-toys = load("joints_of_tests", HERE / "test_joints.py")
-glbs = load("glbs_of_tests", HERE / "geometry" / "test_rigged_glb.py")
+toys = load_module("joints_of_tests", HERE / "test_joints.py")
+glbs = load_module("glbs_of_tests", HERE / "geometry" / "test_rigged_glb.py")
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -150,7 +149,7 @@ class JointsTab:
         if path.suffix.lower() in TURNED:
             axis = "y"
         rig, seconds = self.context.studio.rig(job, vertices, faces, axis, kind, calls)
-        stem = re.sub(r"[^A-Za-z0-9-]+", "-", path.stem).strip("-")[:40] or "mesh"
+        stem = meshes.plain_stem(path)
         item = rigs.store_rig(job, rig, f"joints of {path.name[:60]}", stem, seconds)
         job.check()
         session.add(item)

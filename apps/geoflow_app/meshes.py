@@ -27,6 +27,11 @@ ENDINGS = [".obj", ".glb", ".stl", ".ply", ".3mf", ".off"]
 EMPTY = "<p class='hint'>Nothing is opened yet.</p>"
 
 
+def plain_stem(path: Path) -> str:
+    """The name of a user's file without its ending, in letters, digits and dashes."""
+    return re.sub(r"[^A-Za-z0-9-]+", "-", path.stem).strip("-")[:40] or "mesh"
+
+
 class MeshTab:
     """The tab's components and handlers."""
 
@@ -72,7 +77,7 @@ class MeshTab:
         job = session.begin()
         path = Path(file)
         vertices, faces = read_user_mesh(path, megabytes=MAX_MEGABYTES)
-        stem = re.sub(r"[^A-Za-z0-9-]+", "-", path.stem).strip("-")[:40] or "mesh"
+        stem = plain_stem(path)
         item = store(job, describe(vertices, faces), path.name[:60], stem)
         session.add(item)
         opened = [i.number for i in session.items.copy().values() if i.category is None]

@@ -6,10 +6,10 @@ import io
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from geoflow import (
 )
 from geoflow_app.sessions import Item, Job, Settings
 
+T = TypeVar("T")
 PICTURE_SIZE, WALK_SIZE = 168, 168
 SHOWN = (0.27, 0.30, 0.27, 1.0)  # the viewer's light bleaches the exports' clay
 PAPER = 242  # the pictures' background, of 255
@@ -74,7 +75,11 @@ class Studio:
             check: called after every network call; raises to stop.
             cumulative: see ObjectGenerator.sdf.
         """
-        made = self._worker.submit(self._grid, noise, category, settings, check, cumulative)
+        return self._ask(self._grid, noise, category, settings, check, cumulative)
+
+    def _ask(self, work: Callable[..., T], *arguments: Any) -> T:
+        """What the model's worker makes of it; meanwhile it is busy."""
+        made = self._worker.submit(work, *arguments)
         self._asked = math.inf
         try:
             return made.result()
@@ -170,12 +175,7 @@ class Studio:
         Raises:
             ValueError: the mesh has no area.
         """
-        made = self._worker.submit(self._rig, job, vertices, faces, up, kind, steps)
-        self._asked = math.inf
-        try:
-            return made.result()
-        finally:
-            self._asked = time.monotonic()
+        return self._ask(self._rig, job, vertices, faces, up, kind, steps)
 
     def _rig(
         self, job: Job, vertices: np.ndarray, faces: np.ndarray, up: str, kind: str, steps: int

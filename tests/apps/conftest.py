@@ -1,6 +1,5 @@
 """The app as a person starts it: a process of its own, with a checkpoint that needs no training."""
 
-import importlib.util
 import os
 import re
 import shutil
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from loading import load_module
 
 pytest.importorskip("gradio_client", reason='the app needs gradio: pip install ".[app]"')
 
@@ -21,10 +21,7 @@ sys.path.insert(0, str(ROOT / "apps"))  # so that tests import geoflow_app
 
 def _tiny():
     """tests/test_cli.py's writer of a checkpoint."""
-    spec = importlib.util.spec_from_file_location("cli_tests", ROOT / "tests" / "test_cli.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.write_tiny
+    return load_module("cli_tests", ROOT / "tests" / "test_cli.py").write_tiny
 
 
 @dataclass

@@ -1,24 +1,17 @@
 """The training set of characters: who owns a point, what augmentation keeps."""
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from loading import load_module
 
 from geoflow.data.characters import CharacterSource, assign_points, augment
 from geoflow.data.rigs import write_characters
 from geoflow.networks.layers import Condition
 
-_spec = importlib.util.spec_from_file_location(
-    "rigs_of_tests", Path(__file__).parent / "test_rigs.py"
-)
-_rigs = importlib.util.module_from_spec(_spec)
-sys.modules[_spec.name] = _rigs
-_spec.loader.exec_module(_rigs)
-character = _rigs.character
+character = load_module("rigs_of_tests", Path(__file__).parent / "test_rigs.py").character
 CPU = torch.device("cpu")
 
 

@@ -1,25 +1,16 @@
 """data_prep/anny_bodies.py and clothing.py: what needs no anny."""
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from loading import load_module
 
 PREP = Path(__file__).resolve().parents[2] / "data_prep"
 
 
-def load(name):
-    spec = importlib.util.spec_from_file_location(name, PREP / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-clothing = load("clothing")
-bodies = load("anny_bodies")
+clothing = load_module("clothing", PREP / "clothing.py")
+bodies = load_module("anny_bodies", PREP / "anny_bodies.py")
 NAMES = ("Hips", "LeftArm", "LeftForeArm", "LeftHand", "RightArm", "RightForeArm", "RightHand")
 
 

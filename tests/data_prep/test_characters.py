@@ -1,11 +1,10 @@
 """data_prep/characters.py: bind poses, joints kept, hidden faces, bad files in one line."""
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from loading import load_module
 from typer.testing import CliRunner
 
 from geoflow.data.rigs import read_characters
@@ -14,16 +13,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 
 
-def load(name, path):
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-rigged = load("rigged_glb", HERE / "rigged_glb.py")
-prep = load("data_prep_characters", ROOT / "data_prep" / "characters.py")
+rigged = load_module("rigged_glb", HERE / "rigged_glb.py")
+prep = load_module("data_prep_characters", ROOT / "data_prep" / "characters.py")
 HALF = 0.5**0.5
 
 

@@ -1,6 +1,5 @@
 """data_prep/objects.py: resuming, and bad input in one line."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import pytest
 
 pytest.importorskip("igl")
 trimesh = pytest.importorskip("trimesh")
+from loading import load_module  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
 from geoflow.data.shards import ShapeDataset, ShapeWriter  # noqa: E402
@@ -21,11 +21,7 @@ SCRIPT = Path(__file__).resolve().parents[2] / "data_prep" / "objects.py"
 
 @pytest.fixture(scope="module")
 def objects():
-    spec = importlib.util.spec_from_file_location("data_prep_objects", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_module("data_prep_objects", SCRIPT)
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
 """Rigged GLB files, read back by two readers: the rest pose, a bent elbow, the tree, bad input."""
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from loading import load_module
 
 from geoflow.geometry.rigged_glb import rigged_glb, write_rigged_glb
 from geoflow.geometry.skinning import Skin, skin_mesh
@@ -13,16 +12,8 @@ from geoflow.geometry.skinning import Skin, skin_mesh
 HERE = Path(__file__).resolve().parent
 
 
-def load(name, path):
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-tubes = load("skinning_of_tests", HERE / "test_skinning.py")
-prep = load("characters_of_tests", HERE.parents[1] / "data_prep" / "characters.py")
+tubes = load_module("skinning_of_tests", HERE / "test_skinning.py")
+prep = load_module("characters_of_tests", HERE.parents[1] / "data_prep" / "characters.py")
 
 JOINTS = np.array([[0, 0, 0], [0.35, 0.7, 0], [0.7, 0.7, 0], [1.05, 0.7, 0], [-0.6, 0.7, 0.0]])
 PARENTS = np.array([-1, 0, 1, 2, 0])

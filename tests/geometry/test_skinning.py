@@ -1,20 +1,14 @@
 """Skinning weights: laws, who moves what, open meshes and loose parts."""
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from loading import load_module
 
 from geoflow.geometry.skinning import skin_mesh
 
-_spec = importlib.util.spec_from_file_location(
-    "glb_of_tests", Path(__file__).parents[1] / "data_prep" / "rigged_glb.py"
-)
-_glb = importlib.util.module_from_spec(_spec)
-sys.modules[_spec.name] = _glb
-_spec.loader.exec_module(_glb)
+_glb = load_module("glb_of_tests", Path(__file__).parents[1] / "data_prep" / "rigged_glb.py")
 
 
 def tube(start, end, radius=0.06, rings=41, sides=12, closed=True):
