@@ -31,7 +31,7 @@ class ScanSource(GridSource):
     """
 
     size, fewest = 1024, 64
-    given, noisy, noise, torn = 0.6, 0.5, 0.02, 0.3
+    given, noisy, noise, torn = 0.5, 0.5, 0.02, 0.3
 
     def __init__(
         self,
