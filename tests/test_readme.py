@@ -79,6 +79,7 @@ def test_there_are_calls_to_check():
         "train",
         "distribution fit",
         "distribution sample",
+        "reconstruct",
         "joints",
         "info",
     }
@@ -109,6 +110,8 @@ def test_cheap_commands_run(call, tmp_path, monkeypatch):
         assert made.exit_code == 0, made.stderr
     if call[0] == "joints":
         trimesh.creation.capsule(height=1.2, radius=0.3).export(call[1])
+    if call[0] == "reconstruct":
+        trimesh.creation.box().export(call[1])
     if call[0] == "evaluate":
         for folder, shape in itertools.product(call[1:3], range(2)):
             Path(folder).mkdir(exist_ok=True)
@@ -133,7 +136,15 @@ def test_the_example_is_ten_lines():
 
 @pytest.mark.parametrize(
     "command",
-    ["generate", "render", "evaluate", "train", "joints", *(n for n in COMMANDS if " " in n)],
+    [
+        "generate",
+        "render",
+        "evaluate",
+        "train",
+        "reconstruct",
+        "joints",
+        *(n for n in COMMANDS if " " in n),
+    ],
 )
 def test_every_option_is_in_its_table(command):
     begin = README.index(f"Options of `geoflow {command}`")
