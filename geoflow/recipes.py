@@ -203,7 +203,7 @@ def objects_points(form: str = "EDM") -> Recipe:
         instant=0.5,
         times=replace(times, cumulative=0.4, to_data=0.8, from_noise=0.7, uniform=0.2),
         adaptive=0.005,
-        difference_share=0.06,
+        difference_share=0.03,
         distill=True,
         leaps=0.75,
         device_draws=True,
