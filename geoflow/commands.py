@@ -10,19 +10,20 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from geoflow.checks import at_least
 
 ClickError: Any = typer.BadParameter.__mro__[2]  # ClickException; some typer bring their own click
 
 
-class OneLineGroup(TyperGroup):
-    """Commands whose usage errors are one line, as all our errors are."""
+class OneLine:
+    """A base of commands whose usage errors are one line, as all our errors are."""
 
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        run: Any = super()
         try:
-            code = super().main(*args, standalone_mode=False, **extra)
+            code = run.main(*args, standalone_mode=False, **extra)
         except ClickError as error:
             context = getattr(error, "ctx", None)
             command = context.command_path if context else "geoflow"
@@ -33,6 +34,14 @@ class OneLineGroup(TyperGroup):
         if standalone_mode:
             sys.exit(code)
         return code
+
+
+class OneLineGroup(OneLine, TyperGroup):
+    """A group of such commands."""
+
+
+class OneLineCommand(OneLine, TyperCommand):
+    """One such command: a script."""
 
 
 class Device(StrEnum):
