@@ -65,7 +65,7 @@ def build_page(context: Context, tabs: list[Tab] | None = None) -> gr.Blocks:
         )
         with gr.Tabs():
             for tab in TABS if tabs is None else tabs:
-                if tab.ready():
+                if tab.ready(context):
                     with gr.Tab(tab.title):
                         tab.build(context)
         generator = context.studio.generator
