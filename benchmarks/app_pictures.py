@@ -58,6 +58,13 @@ def joints_tab(page: Any) -> None:
     page.locator(".facts", has_text="Found in").wait_for()
 
 
+def surface_tab(page: Any) -> None:
+    """The example's points and surface."""
+    page.get_by_role("tab", name="Surface from points").click()
+    page.get_by_role("button", name="An example").click()
+    page.locator(".facts", has_text="Closed").last.wait_for()
+
+
 def blender_tab(page: Any) -> None:
     """The script."""
     page.get_by_role("tab", name="Use from Blender").click()
@@ -73,6 +80,7 @@ def main() -> None:
         "compare": compare_tab,
         "mesh": mesh_tab,
         "joints": joints_tab,
+        "surface": surface_tab,
         "blender": blender_tab,
     }
     with running(["--device", "cpu"]) as app, sync_playwright() as playwright:
