@@ -1,4 +1,7 @@
-"""Pictures of the app's tabs for the README: python benchmarks/app_pictures.py [assets]"""
+"""Pictures of the app's tabs for the README.
+
+python benchmarks/app_pictures.py [assets [TAB ...]]
+"""
 
 from __future__ import annotations
 
@@ -89,8 +92,8 @@ def main() -> None:
         page.set_default_timeout(120_000)
         page.goto(app.url)
         page.get_by_text("Shape", exact=True).first.wait_for()
-        for name, show in tabs.items():
-            show(page)
+        for name in sys.argv[2:] or tabs:
+            tabs[name](page)
             page.wait_for_timeout(4000)
             page.screenshot(path=folder / f"app_{name}.png", full_page=True)
         browser.close()
