@@ -141,6 +141,8 @@ class SurfaceTab:
         path = clouds.write_points(session.folder / name, cloud.scan)
         shown = file_in_viewer(path, _radius(cloud), request)
         yield shown, None, facts_table(_of_cloud(cloud)) + READ, None, gr.skip()
+        if from_page(request):
+            yield gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip()
 
     def make(
         self,

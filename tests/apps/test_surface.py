@@ -191,6 +191,20 @@ def test_a_surface_is_its_sessions_alone(server, made):
     other.close()
 
 
+def test_a_stopped_job_ends_between_calls(tmp_path, tiny):
+    from geoflow_app.example_cloud import example_cloud
+    from geoflow_app.sessions import Session, Settings, Stopped
+    from geoflow_app.studio import Studio
+
+    session, studio = Session(tmp_path / "session"), Studio(geoflow.load_generator(tiny, "cpu"))
+    job, scan = session.begin(), studio.scan(example_cloud(), "y")
+    mesh, _ = studio.surface(job, scan, None, 0, Settings(8))
+    assert mesh.watertight
+    session.stop()
+    with pytest.raises(Stopped):
+        studio.surface(job, scan, None, 0, Settings(8))
+
+
 def test_no_tab_without_a_network_that_reads_clouds():
     from types import SimpleNamespace
 
