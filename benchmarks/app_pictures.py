@@ -1,4 +1,7 @@
-"""Pictures of the app's tabs for the README: python benchmarks/app_pictures.py [assets]"""
+"""Pictures of the app's tabs for the README.
+
+python benchmarks/app_pictures.py [assets [TAB ...]]
+"""
 
 from __future__ import annotations
 
@@ -58,6 +61,13 @@ def joints_tab(page: Any) -> None:
     page.locator(".facts", has_text="Found in").wait_for()
 
 
+def surface_tab(page: Any) -> None:
+    """The example's points and surface."""
+    page.get_by_role("tab", name="Surface from points").click()
+    page.get_by_role("button", name="An example").click()
+    page.locator(".facts", has_text="Closed").last.wait_for()
+
+
 def blender_tab(page: Any) -> None:
     """The script."""
     page.get_by_role("tab", name="Use from Blender").click()
@@ -73,6 +83,7 @@ def main() -> None:
         "compare": compare_tab,
         "mesh": mesh_tab,
         "joints": joints_tab,
+        "surface": surface_tab,
         "blender": blender_tab,
     }
     with running(["--device", "cpu"]) as app, sync_playwright() as playwright:
@@ -81,8 +92,8 @@ def main() -> None:
         page.set_default_timeout(120_000)
         page.goto(app.url)
         page.get_by_text("Shape", exact=True).first.wait_for()
-        for name, show in tabs.items():
-            show(page)
+        for name in sys.argv[2:] or tabs:
+            tabs[name](page)
             page.wait_for_timeout(4000)
             page.screenshot(path=folder / f"app_{name}.png", full_page=True)
         browser.close()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from geoflow.geometry.mesh import describe as describe
     from geoflow.geometry.mesh import simplify as simplify
     from geoflow.geometry.skinning import Skin as Skin
+    from geoflow.geometry.userfiles import read_user_cloud as read_user_cloud
     from geoflow.geometry.userfiles import read_user_mesh as read_user_mesh
     from geoflow.joints import JointPredictor as JointPredictor
     from geoflow.joints import Skeleton as Skeleton
@@ -49,6 +50,7 @@ __all__ = [
     "has_checkpoint",
     "load_generator",
     "load_joint_predictor",
+    "read_user_cloud",
     "read_user_mesh",
     "rig_mesh",
     "simplify",
@@ -73,6 +75,7 @@ _WHERE = {
     "describe": "geometry.mesh",
     "has_checkpoint": "pipelines",
     "load_generator": "pipelines",
+    "read_user_cloud": "geometry.userfiles",
     "read_user_mesh": "geometry.userfiles",
     "rig_mesh": "rigging",
     "simplify": "geometry.mesh",

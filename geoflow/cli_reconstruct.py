@@ -74,7 +74,7 @@ def reconstruct(
 
     usage(pick_device, device.value)
     scan, given = _read(cloud, (up or Up.y).value)
-    _check_steps(scan.frame, out)
+    scan.frame.check_steps(out.suffix.lower())
     generator = load_generator(checkpoint, device.value, "grid")
     if not generator.reads_clouds:
         raise ValueError(
@@ -144,21 +144,6 @@ def _read(cloud: Path, up: str) -> tuple[Scan, int]:
         return read_scan(points, up), len(points)
     except ValueError as error:
         raise ValueError(f"{cloud.name}: {error}") from None
-
-
-def _check_steps(frame: CloudFrame, out: Path) -> None:
-    """Raises ValueError where the format's numbers are too coarse for a cloud far away."""
-    import numpy as np
-
-    side, far = 2 * frame.half, float(np.abs(frame.centre).max()) + frame.half
-    text = out.suffix.lower() in (".obj", ".3mf")
-    step = max(1e-12, 1e-15 * far) if text else float(np.spacing(np.float32(far)))
-    if step > side / 2000:
-        hint = "move the cloud to the origin or scale it" if text else "write .obj, or move it"
-        raise ValueError(
-            f"{out.suffix} must tell a 2,000th of the cloud's longest side apart; that is {side:g} "
-            f"at coordinates up to {far:g}; {hint}"
-        )
 
 
 def _write(out: Path, mesh: SurfaceMesh, frame: CloudFrame, overwrite: bool) -> None:

@@ -53,6 +53,25 @@ class CloudFrame:
         turned = points[:, [0, 2, 1]] * [1, -1, 1] if self.up == "z" else points
         return turned * (self.half / HALF) + self.centre
 
+    def check_steps(self, suffix: str) -> None:
+        """Whether a file's numbers are fine enough for a cloud that may lie far away.
+
+        Args:
+            suffix: .obj, .glb, .ply, .stl or .3mf.
+
+        Raises:
+            ValueError: they are not.
+        """
+        side, far = 2 * self.half, float(np.abs(self.centre).max()) + self.half
+        text = suffix in (".obj", ".3mf")
+        step = max(1e-12, 1e-15 * far) if text else float(np.spacing(np.float32(far)))
+        if step > side / 2000:
+            hint = "move the cloud to the origin or scale it" if text else "write .obj, or move it"
+            raise ValueError(
+                f"{suffix} must tell a 2,000th of the cloud's longest side apart; that is {side:g} "
+                f"at coordinates up to {far:g}; {hint}"
+            )
+
 
 @dataclass(frozen=True)
 class Scan:
@@ -118,7 +137,8 @@ def choose_points(points: NDArray[np.float64], most: int = MOST) -> torch.Tensor
         cloud = cloud[torch.randperm(len(cloud), generator=generator)[:READ]]
     if len(cloud) <= most:
         return cloud
-    return cloud[fps(cloud[None], most)[0]]
+    with single_threaded_torch():  # each point is little work: threads would wait for each other
+        return cloud[fps(cloud[None], most)[0]]
 
 
 def read_scan(points: Any, up: str = "y") -> Scan:

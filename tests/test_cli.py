@@ -43,11 +43,12 @@ def standing_shape(size: int) -> torch.Tensor:
     return (torch.minimum(foot, pole) * 0.75).clamp(-1, 1)
 
 
-def write_tiny(folder: Path, *, spoil: float | None = None) -> Path:
+def write_tiny(folder: Path, *, spoil: float | None = None, cloud: bool = False) -> Path:
     """One token over a 16^3 grid: the head's bias is the shape, its weights bend it smoothly."""
     size, generator = 16, torch.Generator().manual_seed(0)
     arguments = {"resolution": size, "patch": size, "overlap": 0, "width": 64, "depth": 1,
-                 "hidden": 64, "bottleneck": 16, "categories": len(METRES)}  # fmt: skip
+                 "hidden": 64, "bottleneck": 16, "categories": len(METRES),
+                 "cloud": cloud}  # fmt: skip
     torch.manual_seed(0)
     net = build_network("GridTransformer", **arguments)
     shape = standing_shape(size)

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from geoflow_app.files import FORMATS, MIN_FACES, export_all, export_one
+from geoflow_app.sessions import Item, Session
 from geoflow_app.studio import whole
 from geoflow_app.ui import LIGHT, Context, local_file, one_line, unchecked
 
+NOTHING = "Nothing exported yet"
 ONE, ALL = "this shape", "all shapes (zip)"
 NOTE = "glb, obj, ply: metres, y up · stl, 3mf: millimetres, z up"
 
 
-def build(context: Context, chosen: gr.Number, zips: bool = True) -> gr.DownloadButton:
+def build(
+    context: Context,
+    chosen: gr.Number,
+    *,
+    zips: bool = True,
+    api_name: str = "export",
+    note: str = NOTE,
+    find: Callable[[Session, float | None], Item] = Session.get,
+) -> gr.DownloadButton:
     """The panel for the shape whose number is in `chosen`.
 
     Args:
-        zips: offer all shapes of the gallery as well, and name the API endpoint "export".
+        zips: offer all shapes of the gallery as well.
+        api_name: of the API endpoint.
+        note: what the formats' frames and units are.
+        find: the item of a number; raises ValueError where there is none.
     """
 
     def export(shape: float | None, kind: str, faces: float, what: str, request: gr.Request) -> Any:
@@ -41,7 +55,7 @@ def build(context: Context, chosen: gr.Number, zips: bool = True) -> gr.Download
             head = {"checkpoint": generator.digest, "device": generator.device.type}
             path = export_all(session.begin(), session.gallery(), kind, most, head)
         elif what == ONE:
-            path = export_one(session.begin(), session.get(shape), kind, most)
+            path = export_one(session.begin(), find(session, shape), kind, most)
         else:
             raise ValueError(f"what must be {ONE!r} or {ALL!r}; got {what!r}; choose one")
         return str(path)
@@ -55,24 +69,37 @@ def build(context: Context, chosen: gr.Number, zips: bool = True) -> gr.Download
             )
             faces = gr.Number(0, label="Faces at most", info="0 keeps all", minimum=None, scale=3)
         what = unchecked(gr.Radio([ONE, ALL], value=ONE, label="What", visible=zips))
-        gr.HTML(f"<p class='note'>{NOTE}</p>")
-        make = gr.Button("Export", variant="primary")
-        download = gr.DownloadButton("Nothing exported yet", interactive=False)
-        file = local_file(label="file", visible=False)
-    name = "export" if zips else "export_opened"
+        gr.HTML(f"<p class='note'>{note}</p>")
+        return file_button("Export", export, [chosen, kind, faces, what], api_name)
+
+
+def file_button(
+    text: str, write: Callable[..., str], inputs: list[Any], api_name: str
+) -> gr.DownloadButton:
+    """A button that has a file written, and the one below it that downloads the file.
+
+    Args:
+        text: on the first.
+        write: the handler; returns the file's path.
+        inputs: its components.
+        api_name: of the API endpoint.
+    """
+    make = gr.Button(text, variant="primary")
+    download = gr.DownloadButton(NOTHING, interactive=False)
+    file = local_file(label="file", visible=False)
     made = make.click(
-        one_line(export),
-        [chosen, kind, faces, what],
-        file,
-        api_name=name,
-        show_progress_on=make,
-        **LIGHT,
+        one_line(write), inputs, file, api_name=api_name, show_progress_on=make, **LIGHT
     )
     made.success(
         one_line(as_button), file, download, api_visibility="private", show_progress="hidden",
         **LIGHT,
     )  # fmt: skip
     return download
+
+
+def no_file() -> Any:
+    """Another item is shown: the file of the last one is not its."""
+    return gr.DownloadButton(NOTHING, value=None, interactive=False, variant="secondary")
 
 
 def faces_of(faces: float | None) -> int | None:

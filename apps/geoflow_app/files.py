@@ -8,7 +8,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from geoflow import SurfaceMesh, __version__, simplify, write_mesh
+from geoflow import SurfaceMesh, __version__, simplify, upright, write_mesh
+from geoflow.geometry.export import Z_UP
 from geoflow_app.sessions import Item, Job
 
 FORMATS = ("glb", "obj", "stl", "ply", "3mf")
@@ -23,11 +24,17 @@ def export_one(job: Job, item: Item, kind: str, faces: int | None) -> Path:
         faces: at most so many; None keeps all.
 
     Raises:
-        ValueError: an unknown format, or a number of faces that cannot be reached.
+        ValueError: an unknown format, one whose numbers are too coarse, or a number of faces that
+            cannot be reached.
     """
     mesh = _reduced(job, item, kind, faces)
     path = job.session.folder / f"{item.stem}{_mark(mesh, faces)}.{kind}"
-    write_mesh(path, mesh.vertices, mesh.faces, mesh.normals, overwrite=True)
+    vertices, normals = mesh.vertices, mesh.normals
+    if item.frame is not None:
+        item.frame.check_steps(path.suffix)
+        if path.suffix in Z_UP:  # write_mesh turns what is y up
+            vertices, normals = (upright(array, item.frame.up) for array in (vertices, normals))
+    write_mesh(path, vertices, mesh.faces, normals, overwrite=True)
     return path
 
 

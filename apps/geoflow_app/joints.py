@@ -9,10 +9,9 @@ from typing import Any
 import gradio as gr
 
 import geoflow
-from geoflow_app import meshes, rigs
+from geoflow_app import exports, meshes, rigs
 from geoflow_app.example_character import example_character
-from geoflow_app.exports import as_button
-from geoflow_app.sessions import Item, Session
+from geoflow_app.sessions import Item
 from geoflow_app.studio import DEFAULT_STEPS, MAX_STEPS, whole
 from geoflow_app.ui import (
     LIGHT,
@@ -38,6 +37,10 @@ WORKING = "<p class='hint'>Looking for the joints; the first time takes longer.<
 NOTE = (
     "glb: mesh, skeleton and weights · txt: RigNet's format · json: the skeleton alone. "
     "All are in the mesh's own frame; of stl and 3mf in metres, y up."
+)
+
+MISSING = (
+    "this needs a mesh with joints; there is none, or it was deleted; press Find the joints first"
 )
 
 
@@ -92,7 +95,7 @@ class JointsTab:
             one_line(self.find), inputs, outputs, api_visibility="private", **progress, **MODEL
         )
         for event in (found, shown):
-            event.success(self.no_file, None, download, api_visibility="private", queue=False)
+            event.success(exports.no_file, None, download, api_visibility="private", queue=False)
             event.failure(
                 lambda: (None, EMPTY, None), None, outputs, api_visibility="private", queue=False
             )
@@ -104,18 +107,7 @@ class JointsTab:
         """The format, and the download button."""
         kind = unchecked(gr.Radio(list(rigs.FORMATS), value="glb", label="Format of the rig"))
         gr.HTML(f"<p class='note'>{NOTE}</p>")
-        make = gr.Button("Export the rig", variant="primary")
-        download = gr.DownloadButton("Nothing exported yet", interactive=False)
-        file = local_file(label="file", visible=False)
-        made = make.click(
-            one_line(self.export), [self.chosen, kind], file, api_name="export_rig",
-            show_progress_on=make, **LIGHT,
-        )  # fmt: skip
-        made.success(
-            one_line(as_button), file, download, api_visibility="private", show_progress="hidden",
-            **LIGHT,
-        )  # fmt: skip
-        return download
+        return exports.file_button("Export the rig", self.export, [self.chosen, kind], "export_rig")
 
     # -- handlers: their docstrings are the API's documentation --------------------------------
 
@@ -153,8 +145,7 @@ class JointsTab:
         item = rigs.store_rig(job, rig, f"joints of {path.name[:60]}", stem, seconds)
         job.check()
         session.add(item)
-        for old in _numbers(session)[:-KEPT]:
-            session.drop(old)
+        session.keep(rigs.KIND, KEPT)
         yield in_viewer(item, request), _facts(item), item.number
         if from_page(request):
             yield gr.skip(), gr.skip(), gr.skip()
@@ -182,28 +173,13 @@ class JointsTab:
             the file.
         """
         session = self.context.sessions.of(request.session_hash)
-        if rig is None or int(rig) not in _numbers(session):
-            raise ValueError(
-                "this needs a mesh with joints; there is none, or it was deleted; "
-                "press Find the joints first"
-            )
-        return str(rigs.export_rig(session.begin(), session.get(rig), kind))
-
-    def no_file(self) -> Any:
-        """Another rig is shown: the file of the last one is not its."""
-        return gr.DownloadButton(
-            "Nothing exported yet", value=None, interactive=False, variant="secondary"
-        )
+        item = session.get_of(rigs.KIND, rig, MISSING)
+        return str(rigs.export_rig(session.begin(), item, kind))
 
     def stop(self, request: gr.Request) -> str:
         """Stop what this page is making."""
         self.context.sessions.of(request.session_hash).stop()
         return EMPTY
-
-
-def _numbers(session: Session) -> list[int]:
-    """The session's rigs, oldest first."""
-    return sorted(i.number for i in session.items.copy().values() if i.category == rigs.KIND)
 
 
 def _facts(item: Item) -> str:
@@ -224,7 +200,7 @@ def _facts(item: Item) -> str:
     return text
 
 
-def ready() -> bool:
+def ready(_: Context) -> bool:
     """Whether this installation has the network."""
     return geoflow.has_checkpoint(CHECKPOINT)
 

@@ -50,7 +50,7 @@ class MeshTab:
                     f"<p class='note'>{' '.join(ENDINGS)}. stl and 3mf: taken to be in "
                     "millimetres, z up; the others in metres, y up. Only the geometry is read.</p>"
                 )
-                exports.build(context, self.chosen, zips=False)
+                exports.build(context, self.chosen, zips=False, api_name="export_opened")
             with gr.Column(scale=6, min_width=420):
                 view = viewer("Your mesh", 430)
                 facts = gr.HTML(EMPTY)
@@ -80,9 +80,7 @@ class MeshTab:
         stem = plain_stem(path)
         item = store(job, describe(vertices, faces), path.name[:60], stem)
         session.add(item)
-        opened = [i.number for i in session.items.copy().values() if i.category is None]
-        for old in sorted(opened)[:-KEPT]:
-            session.drop(old)
+        session.keep(None, KEPT)
         return in_viewer(item, request), facts_html(item), item.number
 
     def clear(self) -> Any:

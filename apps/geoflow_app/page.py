@@ -6,7 +6,7 @@ import gradio as gr
 from gradio.themes import Base, Default
 
 from geoflow import __version__
-from geoflow_app import blender, compare, generate, joints, meshes
+from geoflow_app import blender, compare, generate, joints, meshes, surface
 from geoflow_app.ui import Context, Tab
 
 TABS: list[Tab] = [
@@ -14,6 +14,7 @@ TABS: list[Tab] = [
     Tab("Compare", compare.build),
     Tab("Your mesh", meshes.build),
     Tab("Joints", joints.build, joints.ready),
+    Tab("Surface from points", surface.build, surface.ready),
     Tab("Use from Blender", blender.build),
 ]
 """A tab adds itself with one line here; `ready` leaves it out where its module is missing."""
@@ -65,7 +66,7 @@ def build_page(context: Context, tabs: list[Tab] | None = None) -> gr.Blocks:
         )
         with gr.Tabs():
             for tab in TABS if tabs is None else tabs:
-                if tab.ready():
+                if tab.ready(context):
                     with gr.Tab(tab.title):
                         tab.build(context)
         generator = context.studio.generator

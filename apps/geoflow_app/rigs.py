@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import geoflow
-from geoflow_app.sessions import Item, Job
+from geoflow_app.scenes import add_parts
+from geoflow_app.sessions import Item, Job, save_arrays
 
 FORMATS = ("glb", "txt", "json")
 KIND = "rig"  # the category of a rig's item
@@ -25,13 +25,11 @@ def store_rig(job: Job, rig: geoflow.RiggedMesh, title: str, stem: str, seconds:
     number = job.session.number()
     stem = f"{stem}_{KIND}_{number:03d}"
     arrays, glb = job.session.folder / f".{stem}.npz", job.session.folder / f"{stem}_shown.glb"
-    buffer = io.BytesIO()
-    np.savez(
-        buffer, vertices=rig.vertices, faces=rig.faces, joints=rig.joints, parents=rig.parents,
+    save_arrays(
+        arrays, vertices=rig.vertices, faces=rig.faces, joints=rig.joints, parents=rig.parents,
         confidence=rig.confidence, names=np.array(rig.names), up=np.array(rig.up),
         skin_joints=rig.skin.joints, skin_weights=rig.skin.weights,
     )  # fmt: skip
-    geoflow.write_atomically(arrays, buffer.getvalue(), sync=False)
     geoflow.write_atomically(glb, shown_glb(rig), sync=False)
     size = 100 * np.ptp(geoflow.upright(rig.vertices, rig.up), axis=0)
     facts: dict[str, Any] = {
@@ -92,39 +90,11 @@ def shown_glb(rig: geoflow.RiggedMesh) -> bytes:
     ball = trimesh.creation.icosphere(1, JOINT_SIZE * longest)
     balls = [(np.asarray(ball.vertices) + joint, np.asarray(ball.faces)) for joint in joints]
     scene = trimesh.Scene()
-    _add(scene, "mesh", [(vertices, faces)], SKIN)
-    _add(scene, "bones", bones, BONE)
-    _add(scene, "joints", balls, JOINT)
+    add_parts(scene, "mesh", [(vertices, faces)], SKIN)
+    add_parts(scene, "bones", bones, BONE)
+    add_parts(scene, "joints", balls, JOINT)
     data: Any = scene.export(file_type="glb", include_normals=True)
     return data
-
-
-def _add(
-    scene: Any, name: str, parts: list[tuple[np.ndarray, np.ndarray]], colour: tuple[float, ...]
-) -> None:
-    """One mesh of one colour; nothing where it has no parts."""
-    import trimesh
-    from trimesh.visual import TextureVisuals
-    from trimesh.visual.material import PBRMaterial
-
-    if not parts:
-        return
-    first = np.cumsum([0, *(len(v) for v, _ in parts[:-1])])
-    material = PBRMaterial(
-        name=name,
-        baseColorFactor=np.round(np.array(colour) * 255).astype(np.uint8),
-        metallicFactor=0.0,
-        roughnessFactor=0.9,
-        doubleSided=True,
-        alphaMode="BLEND" if colour[3] < 1 else "OPAQUE",
-    )
-    mesh = trimesh.Trimesh(
-        np.concatenate([v for v, _ in parts]),
-        np.concatenate([f + n for (_, f), n in zip(parts, first, strict=True)]),
-        process=False,
-    )
-    mesh.visual = TextureVisuals(material=material)
-    scene.add_geometry(mesh, node_name=name, geom_name=name)
 
 
 def bone(start: np.ndarray, end: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray]:

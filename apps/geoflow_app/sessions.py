@@ -6,6 +6,7 @@ every file to whoever knows its address. It goes when the page is closed, or aft
 
 from __future__ import annotations
 
+import io
 import itertools
 import secrets
 import shutil
@@ -17,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from geoflow import Noise, SurfaceMesh, describe
+from geoflow import Noise, SurfaceMesh, describe, write_atomically
+from geoflow.reconstruction import CloudFrame
 
 MAX_SHAPES = 48
 IDLE_SECONDS = 3600.0
@@ -54,6 +56,7 @@ class Item:
         noise, settings: what made it; None for an opened file.
         facts: vertices, faces, size_cm (width, height, depth), closed, volume_litres, seconds.
         arrays, glb, picture: files; picture is None until it is drawn.
+        cloud, frame: of a surface from points: their .glb, and where they were.
     """
 
     number: int
@@ -66,11 +69,20 @@ class Item:
     arrays: Path
     glb: Path
     picture: Path | None = None
+    cloud: Path | None = None
+    frame: CloudFrame | None = None
 
     def mesh(self) -> SurfaceMesh:
         """The shape's arrays, read back."""
         with np.load(self.arrays, allow_pickle=False) as stored:
             return describe(stored["vertices"], stored["faces"])
+
+
+def save_arrays(path: Path, **arrays: Any) -> None:
+    """What an item keeps on disk; `vertices` and `faces` are needed."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    write_atomically(path, buffer.getvalue(), sync=False)
 
 
 class Session:
@@ -83,6 +95,7 @@ class Session:
         self.lock, self.closed = threading.Lock(), threading.Event()
         self.used = time.monotonic()
         self.walk: object = None  # the last one opened
+        self.cloud: object = None  # the last one read
         self._numbers, self._epoch = itertools.count(1), 0
 
     def number(self) -> int:
@@ -123,6 +136,24 @@ class Session:
                 self.order.remove(number)
             self._delete(number)
 
+    def keep(self, category: str | None, most: int) -> None:
+        """Forgets the oldest of what is not in the gallery, and of that category, beyond `most`."""
+        with self.lock:
+            for old in self._numbers_of(category)[:-most]:
+                self._delete(old)
+
+    def get_of(self, category: str, number: float | None, missing: str) -> Item:
+        """The item of that category and number.
+
+        Raises:
+            ValueError: there is none; `missing` is its text.
+        """
+        with self.lock:
+            known = self._numbers_of(category)
+        if number is None or int(number) not in known:
+            raise ValueError(missing)
+        return self.get(number)
+
     def get(self, number: float | None) -> Item:
         """The shape of that number.
 
@@ -149,10 +180,13 @@ class Session:
         self.closed.set()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def _numbers_of(self, category: str | None) -> list[int]:
+        return sorted(i.number for i in self.items.values() if i.category == category)
+
     def _delete(self, number: int) -> None:
         item = self.items.pop(number, None)
         if item is not None:
-            for path in (item.arrays, item.glb, item.picture):
+            for path in (item.arrays, item.glb, item.picture, item.cloud):
                 if path is not None:
                     path.unlink(missing_ok=True)
 

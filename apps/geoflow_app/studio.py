@@ -25,7 +25,8 @@ from geoflow import (
     write_atomically,
     write_mesh,
 )
-from geoflow_app.sessions import Item, Job, Settings
+from geoflow.reconstruction import Scan, read_scan, reconstruct
+from geoflow_app.sessions import Item, Job, Settings, save_arrays
 
 T = TypeVar("T")
 PICTURE_SIZE, WALK_SIZE = 168, 168
@@ -58,6 +59,9 @@ class Studio:
         picture(grid, PICTURE_SIZE)
         drawn = [self._walkers.submit(picture, grid, WALK_SIZE) for _ in range(2)]
         futures.wait(drawn)
+        if self.generator.reads_clouds:
+            points = np.random.default_rng(0).normal(size=(64, 3))
+            self._ask(lambda: reconstruct(self.generator, points, resolution=64))
 
     # -- the network ------------------------------------------------------------------------
 
@@ -190,6 +194,36 @@ class Studio:
         job.check()
         return rig, time.perf_counter() - begin
 
+    def scan(self, points: np.ndarray, up: str) -> Scan:
+        """What the network reads of a cloud, see geoflow.reconstruction.read_scan."""
+        return self._ask(read_scan, points, up)
+
+    def surface(
+        self, job: Job, scan: Scan, category: str | None, seed: int, settings: Settings
+    ) -> tuple[SurfaceMesh, float]:
+        """A closed mesh in the cloud's frame, and the seconds that it took.
+
+        Raises:
+            ValueError: no surface came out.
+        """
+        return self._ask(self._surface, job, scan, category, seed, settings)
+
+    def _surface(
+        self, job: Job, scan: Scan, category: str | None, seed: int, settings: Settings
+    ) -> tuple[SurfaceMesh, float]:
+        job.check()
+        begin = time.perf_counter()
+        mesh = reconstruct(
+            self.generator,
+            scan,
+            steps=settings.steps,
+            category=category,
+            seed=seed,
+            resolution=settings.resolution,
+            on_step=job.check,
+        )
+        return mesh, time.perf_counter() - begin
+
 
 def _single_threads(count: int, name: str) -> ThreadPoolExecutor:
     """Threads in which a torch operation uses no other thread."""
@@ -219,9 +253,7 @@ def store(
     number = job.session.number()
     stem = f"{stem}_{number:03d}"
     arrays, glb = job.session.folder / f".{stem}.npz", job.session.folder / f"{stem}.glb"
-    buffer = io.BytesIO()
-    np.savez(buffer, vertices=mesh.vertices, faces=mesh.faces)
-    write_atomically(arrays, buffer.getvalue(), sync=False)
+    save_arrays(arrays, vertices=mesh.vertices, faces=mesh.faces)
     write_mesh(glb, mesh.vertices, mesh.faces, mesh.normals, colour=SHOWN)
     return Item(number, title, stem, category, noise, settings, facts_of(mesh), arrays, glb)
 

@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import gradio as gr
@@ -55,7 +56,7 @@ class Tab:
 
     title: str
     build: Callable[[Context], None]
-    ready: Callable[[], bool] = lambda: True
+    ready: Callable[[Context], bool] = lambda _: True
 
 
 def one_line(handler: Callable[..., Any]) -> Callable[..., Any]:
@@ -162,10 +163,14 @@ def in_viewer(item: Item, request: gr.Request) -> Any:
 
     Left alone, the viewer keeps the distance of the shape that it showed before.
     """
+    return file_in_viewer(item.glb, math.hypot(*item.facts["size_cm"]) / 200, request)
+
+
+def file_in_viewer(glb: Path, radius: float, request: gr.Request) -> Any:
+    """A .glb of that half diagonal for a viewer, as `in_viewer`."""
     if not from_page(request):
-        return str(item.glb)
-    distance = NEAR * math.hypot(*item.facts["size_cm"]) / 200
-    return gr.update(value=str(item.glb), camera_position=(*ANGLES, distance))
+        return str(glb)
+    return gr.update(value=str(glb), camera_position=(*ANGLES, NEAR * radius))
 
 
 def local_file(**options: Any) -> gr.File:

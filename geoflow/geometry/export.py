@@ -124,6 +124,19 @@ def check_mesh(vertices: FloatArray, faces: IntArray, name: str = "mesh") -> Non
         )
 
 
+def check_points(points: FloatArray, name: str) -> None:
+    """(N, 3): at least one point, all finite.
+
+    Raises:
+        ValueError: it is not so; the text starts with `name`.
+    """
+    if points.ndim != 2 or points.shape[1] != 3:
+        raise ValueError(f"{name}: points must be (N, 3); given {points.shape}; reshape them")
+    if len(points) == 0:
+        raise ValueError(f"{name}: must hold at least one point; it has none; check the export")
+    _check_coordinates(points, name)
+
+
 def _check_coordinates(points: FloatArray, name: str) -> None:
     good = np.abs(points) <= MAX_COORDINATE  # False for NaN too
     if not good.all():
@@ -271,9 +284,7 @@ def read_points(path: PathLike) -> tuple[NDArray[np.float64], NDArray[np.float64
         # Normals turn by the inverse transpose, so that they stay perpendicular.
         normals.append(part_normals @ np.linalg.pinv(transform[:3, :3]))
     whole = np.concatenate(points) if points else np.zeros((0, 3))
-    if len(whole) == 0:
-        raise ValueError(f"{name}: must hold at least one point; it has none; check the export")
-    _check_coordinates(whole, name)
+    check_points(whole, name)
     directions = np.concatenate(normals)
     lengths = np.linalg.norm(directions, axis=1, keepdims=True)
     if not (np.isfinite(lengths) & (lengths > 1e-12)).all():

@@ -82,7 +82,7 @@ def start_app():
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
-    return _tiny()(tmp_path_factory.mktemp("app-checkpoint") / "checkpoint")
+    return _tiny()(tmp_path_factory.mktemp("app-checkpoint") / "checkpoint", cloud=True)
 
 
 @pytest.fixture(scope="session")

@@ -242,6 +242,29 @@ def test_the_other_tabs(watched):
     assert f'APP = "{watched.url.rstrip("/")}"' in code and "import bpy" in code
 
 
+def test_a_surface_from_the_points_of_the_example_and_of_a_file(watched, tmp_path):
+    page = watched.page
+    page.get_by_role("tab", name="Surface from points").click()
+    page.get_by_role("button", name="An example").click()
+    page.locator(".facts", has_text="512 read of 512").first.wait_for()
+    wait_until_drawn(page, 0, 0.005)
+    wait_until_drawn(page, 1)
+    page.get_by_role("button", name="Export", exact=True).click()
+    button = page.get_by_role("button", name=re.compile(r"Download example_surface_.*\.glb "))
+    button.wait_for()
+    with page.expect_download() as download:
+        button.click()
+    download.value.save_as(tmp_path / "surface.glb")
+    assert trimesh.load_scene(tmp_path / "surface.glb").to_mesh().is_watertight
+    trimesh.creation.box().export(tmp_path / "box.ply")
+    page.locator("#cloud").get_by_label("Remove").or_(page.locator("#cloud button")).first.click()
+    page.locator("#cloud input[type=file]").set_input_files(tmp_path / "box.ply")
+    page.locator(".facts", has_text="taken from 12 faces").wait_for()  # read before any click
+    page.locator("canvas:visible").first.wait_for()
+    page.click("#reconstruct")
+    page.locator(".facts", has_text="Closed").wait_for()
+
+
 @pytest.mark.skipif(not geoflow.has_checkpoint("characters"), reason="no checkpoint characters")
 def test_the_joints_of_the_example(watched, tmp_path):
     page = watched.page

@@ -54,6 +54,18 @@ def test_the_oldest_shapes_go(sessions, monkeypatch):
     assert session.gallery() == [] and list(session.folder.iterdir()) == []
 
 
+def test_the_oldest_of_a_category_go(sessions):
+    session = sessions.of("a")
+    items = [put(session, None) for _ in range(4)]
+    session.keep("box", 2)
+    session.keep("other", 1)
+    assert [i.number for i in items if i.glb.exists()] == [3, 4]
+    assert session.get_of("box", 4, "missing") is items[3]
+    for category, number in (("box", 1), ("box", None), ("other", 4)):
+        with pytest.raises(ValueError, match="missing"):
+            session.get_of(category, number, "missing")
+
+
 def test_jobs_stop_when_told_and_when_the_page_is_left(sessions):
     session = sessions.of("a")
     job = session.begin()

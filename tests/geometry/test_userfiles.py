@@ -1,5 +1,6 @@
 """Strangers' files in a child process: right arrays, one-line refusals, limits that bite."""
 
+import contextlib
 import json
 import struct
 import time
@@ -9,7 +10,8 @@ import pytest
 import trimesh
 
 from geoflow.geometry import userfiles
-from geoflow.geometry.userfiles import read_user_mesh
+from geoflow.geometry.cloudfile import ply_header
+from geoflow.geometry.userfiles import read_user_cloud, read_user_mesh
 
 
 @pytest.mark.parametrize("suffix", ["glb", "obj", "ply", "stl", "off"])
@@ -82,10 +84,51 @@ def test_the_memory_limit_bites(tmp_path):
         read_user_mesh(tmp_path / "bomb.glb", memory_gb=1.5)
 
 
-def test_what_a_child_sends_is_checked_again():
-    import io
+@pytest.mark.parametrize(
+    ("read", "arrays", "word"),
+    [
+        (read_user_mesh, {"vertices": np.zeros((3, 3)), "faces": np.array([[0, 1, 7]])}, r"0\.\.2"),
+        (read_user_cloud, {"points": np.full((3, 3), np.nan), "counts": [3, 0]}, "finite"),
+        (read_user_cloud, {"points": np.zeros((3, 2)), "counts": [3, 0]}, r"\(N, 3\)"),
+    ],
+)
+def test_what_a_child_sends_is_checked_again(monkeypatch, read, arrays, word):
+    monkeypatch.setattr(userfiles, "_in_child", lambda *_: contextlib.nullcontext(arrays))
+    with pytest.raises(ValueError, match=word):
+        read("x.ply")
 
-    buffer = io.BytesIO()
-    np.savez(buffer, vertices=np.zeros((3, 3)), faces=np.array([[0, 1, 7]]))
-    with pytest.raises(ValueError, match=r"0\.\.2"):
-        userfiles._unpack(buffer.getvalue(), "x")
+
+def test_clouds_and_points_of_meshes(tmp_path):
+    points = np.random.default_rng(0).normal(size=(100, 3))
+    np.savetxt(tmp_path / "a.xyz", points, fmt="%.17g")
+    cloud = read_user_cloud(tmp_path / "a.xyz")
+    np.testing.assert_array_equal(cloud.points, points)
+    assert (cloud.given, cloud.faces) == (100, 0)
+    trimesh.creation.box().export(tmp_path / "a.stl")
+    drawn = read_user_cloud(tmp_path / "a.stl")
+    assert drawn.points.shape == (userfiles.DRAWN, 3) and drawn.faces == 12
+
+
+def test_of_a_large_cloud_a_million_points_are_kept(tmp_path):
+    many = userfiles.MAX_POINTS + 5
+    trimesh.PointCloud(np.random.default_rng(0).random((many, 3))).export(tmp_path / "a.ply")
+    cloud = read_user_cloud(tmp_path / "a.ply")
+    assert len(cloud.points) == userfiles.MAX_POINTS and cloud.given == many
+    assert len(np.unique(cloud.points[:, 0])) > 0.9 * userfiles.MAX_POINTS
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "word"),
+    [
+        ("a.ply", ply_header(0, coloured=False), "a.ply"),
+        ("a.xyz", b"nan 0 0\n1 1 1\n", "finite"),
+        ("a.xyz", b"junk", "a.xyz"),
+        ("a.fbx", b"junk", "must end in"),
+    ],
+)
+def test_bad_clouds_are_one_line(tmp_path, name, data, word):
+    path = tmp_path / name
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=word) as caught:
+        read_user_cloud(path)
+    assert "\n" not in str(caught.value) and str(tmp_path) not in str(caught.value)
