@@ -58,7 +58,8 @@ def say(text: str) -> None:
 
 def fold(model: distributions.PointDistribution, noise: torch.Tensor, calls: int) -> torch.Tensor:
     """The cumulative map."""
-    return sample(model.transport, model.net, noise, time_grid(model.transport, calls))
+    times = model.sampling.times(model.transport, calls, cumulative=True)
+    return sample(model.transport, model.net, noise, times)
 
 
 def euler(model: distributions.PointDistribution, noise: torch.Tensor, calls: int) -> torch.Tensor:
@@ -131,6 +132,8 @@ def fit(case: Case, run: Path, args: argparse.Namespace, accelerator: Any) -> No
 def measure(case: Case, run: Path, args: argparse.Namespace) -> dict[str, Any]:
     """Every sampler at every number of calls, and pictures."""
     model = distributions.load_distribution(run, args.device.type)
+    if args.lead is not None:
+        model.sampling = replace(model.sampling, lead=args.lead)
     random = torch.Generator(args.device).manual_seed(SEED + 1)
     truth, other = (case.source.batch(args.points, random)[0] for _ in range(2))
     noise = torch.randn(args.points, model.frame.channels, generator=random, device=args.device)
@@ -217,6 +220,7 @@ def parse() -> argparse.Namespace:
         "--set", nargs="*", default=[], metavar="NAME=VALUE",
         help="of the recipe, such as learning_rate=1e-3 or times.cumulative=0.6",
     )  # fmt: skip
+    parser.add_argument("--lead", type=float, help="of the few calls; default the checkpoint's")
     parser.add_argument("--no-compile", action="store_true")
     args = parser.parse_args()
     args.device = pick_device(args.device)

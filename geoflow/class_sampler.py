@@ -13,7 +13,7 @@ from torch import Tensor
 
 from geoflow.checks import at_least, one_of
 from geoflow.networks.layers import Condition
-from geoflow.sampling import sample, time_grid
+from geoflow.sampling import sample
 from geoflow.settings import GridSettings, PointSettings, network_with, read_transport
 from geoflow.threads import single_threaded_torch
 
@@ -73,7 +73,7 @@ class ClassSampler:
         self.net = network_with(config, weights)
         self.metres = settings.metres
         self.categories = list(self.metres)
-        self.shift, self.cumulative_calls = settings.shift, settings.cumulative_calls
+        self.sampling = settings.sampling
         self.config, self.digest, self.device = config, digest, device
         self.net.eval().requires_grad_(False).to(device)
 
@@ -123,8 +123,7 @@ class ClassSampler:
             steps: network calls.
             guidance: 1 samples the data; above 1 exaggerates the category, at two calls a step.
             cumulative: True folds the map, False samples with r = t, the ordinary multi-step way;
-                None does as the checkpoint's config says ("sampling": the map up to
-                "cumulative_calls" calls, all where it says nothing; "shift" of the time grid).
+                None does as the checkpoint's config says, see geoflow.settings.SamplingSettings.
             on_step: called with (calls made, state) after each step; may raise to stop.
         """
         unknown = len(self.categories)
@@ -135,13 +134,13 @@ class ClassSampler:
         labels = torch.tensor(index, device=self.device)
         context = None if context is None else context.to(self.device)
         if cumulative is None:
-            cumulative = self.cumulative_calls is None or steps <= self.cumulative_calls
+            cumulative = self.sampling.folds(steps)
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
             return sample(
                 self.transport,
                 self.net,
                 noise.to(self.device),
-                time_grid(self.transport, steps, shift=self.shift),
+                self.sampling.times(self.transport, steps, cumulative=cumulative),
                 Condition(labels, context),
                 cumulative=cumulative,
                 guidance=guidance,

@@ -28,8 +28,8 @@ from geoflow.geometry.cloudfile import ply_header, ply_rows
 from geoflow.pipelines import draw_noise, pick_device
 from geoflow.recipes import DISTRIBUTION, Recipe, shape_distribution
 from geoflow.runstate import STATE
-from geoflow.sampling import sample, time_grid
-from geoflow.settings import network_with, read_frame, read_transport
+from geoflow.sampling import sample
+from geoflow.settings import network_with, read_frame, read_sampling, read_transport
 from geoflow.training import Trainer
 from geoflow.transport import get_transport
 
@@ -184,6 +184,7 @@ class PointDistribution:
                 f"RUN must be a run of geoflow distribution fit; it is of {config.get('kind')!r}"
             )
         self.frame, self.transport = read_frame(config), read_transport(config)
+        self.sampling = read_sampling(config)
         self.net = network_with(config, weights).to(device).eval()
         self.device = device
         channels = getattr(self.net, "channels", None)
@@ -216,7 +217,7 @@ class PointDistribution:
         at_least("n", n, 1)
         at_least("steps", steps, 1)
         at_least("seed", seed, 0)
-        times = time_grid(self.transport, steps)
+        times = self.sampling.times(self.transport, steps, cumulative=cumulative)
         for block in range(-(-n // BLOCK)):
             noise = draw_noise(seed, block, (BLOCK, self.frame.channels)).to(self.device)
             made = sample(self.transport, self.net, noise, times, cumulative=cumulative)

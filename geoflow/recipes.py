@@ -57,6 +57,7 @@ class Recipe:
         paths: r > t learns from paths of the frozen network with so many intervals, see
             geoflow.paths; 0: from `Distillation`, or from the data.
         teachers: how many frozen copies there are, one after another, in the part with r > t.
+        lead: of the time grid of few calls, see geoflow.sampling.time_grid.
         device_draws: draw times and data by the device's generator: no step waits for a copy.
         command: trains it, where that is not `geoflow train`.
         cost, score: measured; shown by `geoflow recipes`.
@@ -89,6 +90,7 @@ class Recipe:
     data: str = "grids"
     paths: int = 0
     teachers: int = 1
+    lead: float = 0.0
     device_draws: bool = False
     command: str = ""
     cost: str = ""
@@ -288,12 +290,13 @@ def characters_joints_edm() -> Recipe:
 DISTRIBUTION = "shape-distribution"
 # Half of the times are uniform; the rest where noise and details are of one size.
 _EVEN, _LATE = TimeSampling(mean=0.6, std=1.0), TimeSampling(mean=1.2, std=1.5)
-DISTRIBUTION_FORMS: dict[str, tuple[dict[str, Any], TimeSampling]] = {
-    "edm": ({"data_std": 1.0}, _EVEN),
-    "x1-fm": ({"preconditioning": "edm"}, _LATE),
-    "u-fm": ({}, _LATE),
+DISTRIBUTION_FORMS: dict[str, tuple[dict[str, Any], TimeSampling, float]] = {
+    "edm": ({"data_std": 1.0}, _EVEN, 0.7),
+    "x1-fm": ({"preconditioning": "edm"}, _LATE, 0.0),
+    "u-fm": ({}, _LATE, 0.0),
 }
-"""Arguments of the transport and logistic-normal times by the form's name in small letters."""
+"""Arguments of the transport, logistic-normal times, and lead of few calls (measured for EDM), by
+the form's name in small letters."""
 
 
 def shape_distribution(form: str = "EDM") -> Recipe:
@@ -313,7 +316,7 @@ def shape_distribution(form: str = "EDM") -> Recipe:
         ValueError: another form.
     """
     one_of("form", form.lower(), DISTRIBUTION_FORMS)
-    arguments, times = DISTRIBUTION_FORMS[form.lower()]
+    arguments, times, lead = DISTRIBUTION_FORMS[form.lower()]
     return Recipe(
         name=DISTRIBUTION,
         summary="the points of a single surface, with or without colours",
@@ -335,6 +338,7 @@ def shape_distribution(form: str = "EDM") -> Recipe:
         raw_units=True,
         paths=30,
         teachers=3,
+        lead=lead,
         device_draws=True,
         cost="4.2 minutes a surface on one H100",
         score="CD 0.0080 / 0.0178 / 0.0219 at 60 / 3 / 1 calls on a chair; floor 0.0071",

@@ -12,25 +12,31 @@ from geoflow.checks import at_least
 from geoflow.transport import Net, Transport
 
 
-def time_grid(transport: Transport, steps: int, *, shift: float = 1.0) -> Tensor:
-    """Times from the noise end to the data end, uniform in clock time.
+def time_grid(transport: Transport, steps: int, *, shift: float = 1.0, lead: float = 0.0) -> Tensor:
+    """Times from the noise end to the data end, uniform in clock time unless told otherwise.
 
     Args:
         transport: gives the clock and the start.
         steps: number of network calls, at least 1.
         shift: 1 is uniform; above 1 spends more of the steps near the noise end.
+        lead: the first step takes in this share of the clock, and the others share the rest. A
+            cumulative map jumps far as well as near, so its few calls are better spent late.
 
     Returns:
         (steps + 1,) float64 times of the transport's schedule.
 
     Raises:
-        ValueError: steps below 1 or shift not positive.
+        ValueError: steps below 1, shift not positive, or lead not in [0, 1).
     """
     at_least("steps", steps, 1)
     if shift <= 0:
         raise ValueError(f"shift must be positive; got {shift}")
+    if not 0 <= lead < 1:
+        raise ValueError(f"lead must lie in [0, 1); got {lead}")
     tau = torch.linspace(transport.start, 1.0, steps + 1, dtype=torch.float64)
-    return transport.schedule.unclock(tau / (shift - (shift - 1) * tau))
+    tau = tau / (shift - (shift - 1) * tau)
+    tau[1:] = lead + (1 - lead) * tau[1:]
+    return transport.schedule.unclock(tau)
 
 
 @torch.no_grad()

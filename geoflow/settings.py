@@ -14,10 +14,35 @@ from torch.overrides import TorchFunctionMode
 
 from geoflow.data.surface import Frame
 from geoflow.networks import NETWORKS, build_network
+from geoflow.sampling import time_grid
 from geoflow.transport import Transport, get_transport
 
 MOST = 10_000
 """Above any sensible width, depth or side: a damaged number must not fill the memory."""
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    """How a checkpoint is to be sampled.
+
+    Attributes:
+        shift, lead: of the time grid, see geoflow.sampling.time_grid; `lead` where the map is
+            folded.
+        cumulative_calls: fold the map up to so many calls; None always.
+    """
+
+    shift: float = 1.0
+    lead: float = 0.0
+    cumulative_calls: int | None = None
+
+    def folds(self, steps: int) -> bool:
+        """Whether so many calls fold the cumulative map, where nobody says."""
+        return self.cumulative_calls is None or steps <= self.cumulative_calls
+
+    def times(self, transport: Transport, steps: int, *, cumulative: bool) -> Tensor:
+        """(steps + 1,) times from the noise end to the data end."""
+        lead = self.lead if cumulative else 0.0
+        return time_grid(transport, steps, shift=self.shift, lead=lead)
 
 
 @dataclass(frozen=True)
@@ -28,8 +53,7 @@ class GridSettings:
         metres: category -> longest side of its shapes, in the order of the labels.
         resolution: cells a side.
         truncation, mean, std: a grid's values are (SDF / truncation - mean) / std.
-        shift: of the time grid, see geoflow.sampling.time_grid.
-        cumulative_calls: fold the map up to so many calls; None always.
+        sampling: see `SamplingSettings`.
     """
 
     metres: dict[str, float]
@@ -37,8 +61,7 @@ class GridSettings:
     truncation: float
     mean: float
     std: float
-    shift: float = 1.0
-    cumulative_calls: int | None = None
+    sampling: SamplingSettings = SamplingSettings()
 
 
 @dataclass(frozen=True)
@@ -46,7 +69,7 @@ class PointSettings:
     """What the clouds of a class-conditional generator mean, and how they are to be sampled.
 
     Attributes:
-        metres, shift, cumulative_calls: see `GridSettings`.
+        metres, sampling: see `GridSettings`.
         points: of a cloud in training.
         std: a cloud's values are cube units / std.
     """
@@ -54,8 +77,7 @@ class PointSettings:
     metres: dict[str, float]
     points: int
     std: float
-    shift: float = 1.0
-    cumulative_calls: int | None = None
+    sampling: SamplingSettings = SamplingSettings()
 
 
 def read_grid_settings(config: dict[str, Any]) -> GridSettings:
@@ -68,15 +90,13 @@ def read_grid_settings(config: dict[str, Any]) -> GridSettings:
     resolution = _get(config, "data.resolution")
     _must(_is_whole(resolution, 2), "data.resolution", f"a whole number, 2 to {MOST}", resolution)
     _agree(config, "resolution", resolution)
-    shift, calls = _read_sampling(config)
     return GridSettings(
         metres=metres,
         resolution=resolution,
         truncation=_number(config, "data.truncation", above=0),
         mean=_number(config, "data.mean"),
         std=_number(config, "data.std", above=0),
-        shift=shift,
-        cumulative_calls=calls,
+        sampling=read_sampling(config),
     )
 
 
@@ -89,8 +109,8 @@ def read_point_settings(config: dict[str, Any]) -> PointSettings:
     metres = _read_metres(config)
     points = _get(config, "data.points")
     _must(_is_whole(points, 1), "data.points", f"a whole number, 1 to {MOST}", points)
-    shift, calls = _read_sampling(config)
-    return PointSettings(metres, points, _number(config, "data.std", above=0), shift, calls)
+    std = _number(config, "data.std", above=0)
+    return PointSettings(metres, points, std, read_sampling(config))
 
 
 def _read_metres(config: dict[str, Any]) -> dict[str, float]:
@@ -115,12 +135,18 @@ def _agree(config: dict[str, Any], key: str, want: int) -> None:
     _must(got == want, f"network.arguments.{key}", f"{want}, as data says", got)
 
 
-def _read_sampling(config: dict[str, Any]) -> tuple[float, int | None]:
-    """Shift of the time grid, and the most calls that fold the map."""
+def read_sampling(config: dict[str, Any]) -> SamplingSettings:
+    """The part "sampling" of config.json, which may lack any of it.
+
+    Raises:
+        ValueError: something in it is not what it must be.
+    """
     calls = _get(config, "sampling.cumulative_calls", None)
     what = f"null or a whole number, 0 to {MOST}"
     _must(calls is None or _is_whole(calls, 0), "sampling.cumulative_calls", what, calls)
-    return _number(config, "sampling.shift", 1.0, above=0), calls
+    lead = _number(config, "sampling.lead", 0.0)
+    _must(0 <= lead < 1, "sampling.lead", "at least 0 and below 1", lead)
+    return SamplingSettings(_number(config, "sampling.shift", 1.0, above=0), lead, calls)
 
 
 def read_frame(config: dict[str, Any]) -> Frame:

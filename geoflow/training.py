@@ -278,6 +278,7 @@ class Trainer:
             "network": self.network_config,
             "transport": {"name": r.transport, "arguments": r.transport_arguments},
             "data": self.source.describe(),
+            "sampling": {"lead": r.lead},
             "training": {
                 "recipe": r.name,
                 "step": self.step,

@@ -14,7 +14,7 @@ from geoflow import distributions, training
 from geoflow.cli import app
 from geoflow.distributions import load_distribution, read_shape
 from geoflow.geometry.distances import mean_nearest
-from geoflow.recipes import DISTRIBUTION_FORMS, shape_distribution
+from geoflow.recipes import DISTRIBUTION_FORMS, get_recipe, shape_distribution
 
 TINY = ["--width", 24, "--depth", 1, "--batch", 256, "--device", "cpu"]
 
@@ -93,6 +93,22 @@ def test_a_fit_lowers_the_distance_and_lands_in_the_meshs_own_frame(fitted, fold
     assert np.abs(points[:, :3].mean(0) - [0, 0, 30]).max() < 0.3
     shade = (points[:, 0] + 2.5) / 5
     assert np.corrcoef(shade, points[:, 3])[0, 1] > 0.7
+
+
+def test_few_calls_are_spent_late(fitted):
+    """The recipe's lead is in the checkpoint, and three calls ask the network at its times."""
+    model = load_distribution(fitted)
+    assert model.sampling.lead == get_recipe("shape-distribution").lead > 0.5
+    asked = []
+    net, model.net = (
+        model.net,
+        lambda x, t, r, cond: asked.append(t[0].item()) or net(x, t, r, cond),
+    )
+    next(model.stream(8, steps=3))
+    assert asked == pytest.approx([0, 0.8, 0.9], abs=1e-5)
+    asked.clear()
+    next(model.stream(8, steps=3, cumulative=False))
+    assert asked == pytest.approx([0, 1 / 3, 2 / 3], abs=1e-5)
 
 
 def test_the_data_have_unit_variance_as_the_transport_assumes(fitted):

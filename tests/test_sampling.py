@@ -156,6 +156,19 @@ def test_time_grid_runs_from_noise_to_data(name):
         assert abs(first - 0.25) < 1e-3 if shift == 1 else first < 0.15
 
 
+@pytest.mark.parametrize("name", ["u-FM", "EDM", "noise-linear"])
+def test_lead_is_taken_in_by_the_first_step(name):
+    transport = get_transport(name)
+    clock = transport.schedule.clock(time_grid(transport, 3, lead=0.7))
+    want = torch.tensor([transport.start, 0.8, 0.9, 1.0], dtype=torch.float64)
+    assert torch.allclose(clock, want, atol=1e-3)
+    one = time_grid(transport, 1, lead=0.7)
+    assert torch.equal(one, time_grid(transport, 1))
+    for lead in (-0.1, 1.0, float("nan")):
+        with pytest.raises(ValueError, match="lead must lie"):
+            time_grid(transport, 3, lead=lead)
+
+
 def test_noise_std_scales_the_start(noise):
     def net(x, t, r, cond):
         return torch.zeros_like(x)

@@ -10,6 +10,7 @@ from geoflow.networks import build_network
 from geoflow.settings import (
     GridSettings,
     PointSettings,
+    SamplingSettings,
     network_with,
     read_frame,
     read_grid_settings,
@@ -39,12 +40,12 @@ def read(config, weights):
 
 def test_good_settings(weights):
     settings, transport, net = read(CONFIG, weights)
-    assert settings == GridSettings({"chair": 1.0, "wine glass": 0.5}, 16, 0.1, 0.5, 0.3, 1.0, None)
+    assert settings == GridSettings({"chair": 1.0, "wine glass": 0.5}, 16, 0.1, 0.5, 0.3)
     assert list(settings.metres) == CONFIG["data"]["categories"]
     assert transport.name == "data-linear" and transport.noise_std == 4.0
     assert all(torch.equal(v, weights[k]) for k, v in net.state_dict().items())
-    more = CONFIG | {"sampling": {"shift": 2.5, "cumulative_calls": 1}}
-    assert read_grid_settings(more).shift == 2.5 and read_grid_settings(more).cumulative_calls == 1
+    more = CONFIG | {"sampling": {"shift": 2.5, "lead": 0.4, "cumulative_calls": 1}}
+    assert read_grid_settings(more).sampling == SamplingSettings(2.5, 0.4, 1)
 
 
 ODD = {
@@ -80,6 +81,7 @@ ODD = {
     "data.std": [None, 0, -1, "1", float("nan")],
     "sampling": [None, [], 3],
     "sampling.shift": [None, 0, -1, "1", float("nan"), float("inf")],
+    "sampling.lead": [None, -0.1, 1, "0", float("nan")],
     "sampling.cumulative_calls": [-1, 1.5, "1", [], True],
 }  # fmt: skip
 
@@ -136,7 +138,7 @@ def test_point_settings_are_checked():
     data = {"categories": ["chair", "lamp"], "metres": [1, 0.5], "points": 2048, "std": 0.4}
     network = {"name": "PointTransformer", "arguments": {"categories": 2}}
     config = {"data": data, "network": network, "sampling": {"shift": 2, "cumulative_calls": 4}}
-    want = PointSettings({"chair": 1.0, "lamp": 0.5}, 2048, 0.4, 2.0, 4)
+    want = PointSettings({"chair": 1.0, "lamp": 0.5}, 2048, 0.4, SamplingSettings(2.0, 0.0, 4))
     assert read_point_settings(config) == want
     for path, values in ODD.items():
         part, _, key = path.partition(".")
