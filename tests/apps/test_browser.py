@@ -175,6 +175,7 @@ def test_generate_look_change_export(watched, tmp_path):
         assert trimesh.load_scene(path).to_mesh().is_watertight, kind
 
 
+@pytest.mark.slow
 def test_garbage_a_wrong_word_and_a_reload(watched, tmp_path):
     page = watched.page
     page.get_by_label("Randomise the seed").uncheck()
@@ -204,6 +205,7 @@ def test_garbage_a_wrong_word_and_a_reload(watched, tmp_path):
     wait_until_drawn(page)
 
 
+@pytest.mark.slow
 def test_cancel_and_leave(watched, server):
     page = watched.page
     before = len(server.sessions())
@@ -228,6 +230,7 @@ def test_cancel_and_leave(watched, server):
     raise AssertionError("the session's folder is still there")
 
 
+@pytest.mark.slow
 def test_the_other_tabs(watched):
     page = watched.page
     page.get_by_role("tab", name="Compare").click()
@@ -242,7 +245,7 @@ def test_the_other_tabs(watched):
     assert f'APP = "{watched.url.rstrip("/")}"' in code and "import bpy" in code
 
 
-def test_a_surface_from_the_points_of_the_example_and_of_a_file(watched, tmp_path):
+def test_a_surface_from_the_points_of_the_example(watched, tmp_path):
     page = watched.page
     page.get_by_role("tab", name="Surface from points").click()
     page.get_by_role("button", name="An example").click()
@@ -256,15 +259,21 @@ def test_a_surface_from_the_points_of_the_example_and_of_a_file(watched, tmp_pat
         button.click()
     download.value.save_as(tmp_path / "surface.glb")
     assert trimesh.load_scene(tmp_path / "surface.glb").to_mesh().is_watertight
+
+
+@pytest.mark.slow
+def test_a_cloud_is_read_before_any_click(watched, tmp_path):
+    page = watched.page
+    page.get_by_role("tab", name="Surface from points").click()
     trimesh.creation.box().export(tmp_path / "box.ply")
-    page.locator("#cloud").get_by_label("Remove").or_(page.locator("#cloud button")).first.click()
     page.locator("#cloud input[type=file]").set_input_files(tmp_path / "box.ply")
-    page.locator(".facts", has_text="taken from 12 faces").wait_for()  # read before any click
+    page.locator(".facts", has_text="taken from 12 faces").wait_for()
     page.locator("canvas:visible").first.wait_for()
     page.click("#reconstruct")
     page.locator(".facts", has_text="Closed").wait_for()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not geoflow.has_checkpoint("characters"), reason="no checkpoint characters")
 def test_the_joints_of_the_example(watched, tmp_path):
     page = watched.page
