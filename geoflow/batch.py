@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from geoflow import __version__
+from geoflow.cloud_mesher import CloudMesher
 from geoflow.files import check_target, write_atomically
 from geoflow.geometry.cloudfile import ply_header, ply_rows
 from geoflow.geometry.export import write_mesh
@@ -69,7 +70,7 @@ class Batch:
         self,
         folder: Path,
         order: Order,
-        generator: ObjectGenerator | PointGenerator,
+        generator: ObjectGenerator | PointGenerator | CloudMesher,
         *,
         resume: bool = False,
         overwrite: bool = False,

@@ -70,16 +70,17 @@ def generate(
         Resolution | None, typer.Option(help="Cells a side of the meshed grid, 128 if not given.")
     ] = None,
     format: Annotated[
-        MeshFormat | None, typer.Option(help="obj if not given; a cloud is always ply.")
+        MeshFormat | None, typer.Option(help="obj if not given; with points, ply is the cloud.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the shapes.")] = Path("outputs"),
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.auto,
     backbone: Annotated[
-        Backbone, typer.Option(help="grid makes meshes, points makes clouds.")
+        Backbone,
+        typer.Option(help="grid makes meshes; points makes clouds (ply), or meshes of clouds."),
     ] = Backbone.grid,
     checkpoint: Annotated[
         str | None,
-        typer.Option(help="A bundled name (objects if not given), or a folder with config.json."),
+        typer.Option(help="A bundled name (objects or points), or a folder with config.json."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Finish an interrupted run.")] = False,
@@ -90,14 +91,18 @@ def generate(
     check_least(0, seed=seed, guidance=guidance)
     if overwrite and resume:
         raise UsageError("--overwrite and --resume exclude each other; give one")
-    name, cells, suffix = _backbone_options(backbone, checkpoint, resolution, format)
+    suffix = MeshFormat.obj if format is None else format
+    meshes = backbone == Backbone.grid or suffix != MeshFormat.ply
+    if resolution is not None and not meshes:
+        raise UsageError("--resolution is of meshes; leave it out with --backbone points and ply")
+    cells = (128 if resolution is None else int(resolution.value)) if meshes else None
     from geoflow.batch import Batch, Order, summary
-    from geoflow.pipelines import load_generator, pick_device
+    from geoflow.pipelines import pick_device
 
     usage(pick_device, device.value)
-    generator = load_generator(name, device.value, backbone.value)
+    generator = _load_generator(backbone, checkpoint, device.value, meshes=meshes)
     usage(generator.category_of, 0, category)
-    order = Order(n, steps, category, seed, guidance, cells, suffix)
+    order = Order(n, steps, category, seed, guidance, cells, suffix.value)
     batch = Batch(out, order, generator, resume=resume, overwrite=overwrite)
     if resume and not batch.resumed:
         note(f"{out} holds no manifest to resume; starting afresh")
@@ -112,25 +117,20 @@ def generate(
     print(summary(batch, time.monotonic() - begin))
 
 
-def _backbone_options(
-    backbone: Backbone,
-    checkpoint: str | None,
-    resolution: Resolution | None,
-    format: MeshFormat | None,
-) -> tuple[str, int | None, str]:
-    """Checkpoint, cells a side and format, for what was not given too."""
+def _load_generator(
+    backbone: Backbone, checkpoint: str | None, device: str, *, meshes: bool
+) -> Any:
+    """What makes the shapes: of the backbone points, clouds or surfaces of them."""
+    from geoflow.pipelines import load_generator
+
     if backbone == Backbone.grid:
-        cells = 128 if resolution is None else int(resolution.value)
-        return checkpoint or "objects", cells, (format or MeshFormat.obj).value
-    if format not in (None, MeshFormat.ply):
-        raise UsageError(f"--format: a cloud is written as ply; got {format.value}")
-    if resolution is not None:
-        raise UsageError("--resolution is of meshes; leave it out with --backbone points")
-    if checkpoint is None:
-        raise UsageError(
-            "--backbone points needs --checkpoint, the folder of a trained one: none is bundled yet"
-        )
-    return checkpoint, None, MeshFormat.ply.value
+        return load_generator(checkpoint or "objects", device, "grid")
+    clouds = load_generator(checkpoint or "points", device, "points")
+    if not meshes:
+        return clouds
+    from geoflow.cloud_mesher import CloudMesher
+
+    return CloudMesher(clouds, load_generator("objects", device, "grid"))
 
 
 app.command()(reconstruct)

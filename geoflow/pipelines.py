@@ -22,7 +22,7 @@ from geoflow.settings import network_name, read_grid_settings
 if TYPE_CHECKING:
     import trimesh
 
-BUNDLED = ("objects",)
+BUNDLED = ("objects", "points")
 
 __all__ = [
     "BUNDLED",
@@ -119,6 +119,14 @@ class ObjectGenerator(ClassSampler):
         """Whether the network takes a sparse cloud as a condition."""
         return getattr(self.net, "cloud", None) is not None
 
+    def check_reads_clouds(self) -> None:
+        """Raises ValueError where it does not."""
+        if not self.reads_clouds:
+            raise ValueError(
+                "the checkpoint must be one that reads clouds (recipe objects-surface); this one "
+                "does not; use another"
+            )
+
     def sdf(
         self,
         noise: Tensor,
@@ -145,11 +153,8 @@ class ObjectGenerator(ClassSampler):
         Raises:
             ValueError: clouds for a network that reads none.
         """
-        if clouds is not None and not self.reads_clouds:
-            raise ValueError(
-                "the checkpoint must be one that reads clouds (recipe objects-surface); this one "
-                "does not; use another"
-            )
+        if clouds is not None:
+            self.check_reads_clouds()
         grids = self.carry(
             noise,
             categories,
@@ -206,25 +211,51 @@ class ObjectGenerator(ClassSampler):
             ValueError: an unknown category, or a number out of range.
         """
         self.check_request(seed, steps, guidance, category)
-        one_of("resolution", resolution, (64, 128, 256))
 
-        def draw(part: Sequence[int], attempt: int = 0) -> np.ndarray:
+        def draw(part: Sequence[int], attempt: int) -> Tensor:
             noise = [draw_noise(seed, i, self.grid_shape(), attempt) for i in part]
             names = [self.category_of(i, category) for i in part]
-            grids = self.sdf(torch.stack(noise), names, steps=steps, guidance=guidance)
-            return grids.cpu().numpy()
+            return self.sdf(torch.stack(noise), names, steps=steps, guidance=guidance)
+
+        return self.mesh_stream(indices, draw, category, resolution)
+
+    def mesh_stream(
+        self,
+        indices: Sequence[int],
+        draw: Callable[[Sequence[int], int], Tensor],
+        category: str,
+        resolution: int,
+    ) -> Iterator[Shape]:
+        """Meshes what `draw` makes, in the order of `indices`.
+
+        Args:
+            indices: numbers of the shapes.
+            draw: (B numbers, attempt) -> (B, R, R, R) grids as those of `sdf`.
+            category: a name, or "all" for each in turn.
+            resolution: cells a side of the grid that is meshed: 64, 128 or 256.
+
+        Yields:
+            shapes as they are finished.
+
+        Raises:
+            ValueError: another resolution.
+        """
+        one_of("resolution", resolution, (64, 128, 256))
 
         def finish(index: int, grid: np.ndarray, spent: float) -> Shape:
             """Meshes; an empty grid (never seen so far) is drawn again from fresh noise."""
             begin, attempt = time.perf_counter(), 0
             while not (grid < 0).any() and attempt < 3:
                 attempt += 1
-                grid = draw([index], attempt)[0]
+                grid = draw([index], attempt)[0].cpu().numpy()
             name = self.category_of(index, category)
             mesh = surface_mesh(grid, resolution, self.metres[name])
             return Shape(index, name, mesh, spent + time.perf_counter() - begin)
 
-        return self.in_order(indices, self.batch_size(), draw, finish)
+        def first(part: Sequence[int]) -> np.ndarray:
+            return draw(part, 0).cpu().numpy()
+
+        return self.in_order(indices, self.batch_size(), first, finish)
 
     def generate(
         self,

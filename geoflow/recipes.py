@@ -56,6 +56,7 @@ class Recipe:
             part of the target, so it must follow sooner.
         paths: r > t learns from paths of the frozen network with so many intervals, see
             geoflow.paths; 0: from `Distillation`, or from the data.
+        path_parts, renew_paths: parts of the pool of paths, and in how many steps one is renewed.
         teachers: how many frozen copies there are, one after another, in the part with r > t.
         lead: of the time grid of few calls, see geoflow.sampling.time_grid.
         device_draws: draw times and data by the device's generator: no step waits for a copy.
@@ -89,6 +90,8 @@ class Recipe:
     cumulative_ema: float = 0.995
     data: str = "grids"
     paths: int = 0
+    path_parts: int = 8
+    renew_paths: int = 25
     teachers: int = 1
     lead: float = 0.0
     device_draws: bool = False

@@ -48,7 +48,7 @@ class Source(Protocol):
     def decode(self, samples: Tensor) -> Tensor: ...
 
 
-PARTS, RENEW_EVERY = 8, 25  # of the pool of paths, and in how many steps one part is renewed
+PARTS = 8  # of the pool of paths at its start
 
 Draw = Callable[["Trainer"], bytes]
 """Draws samples of the averaged network to a PNG."""
@@ -164,6 +164,10 @@ class Trainer:
         if given is not None:
             drop = torch.rand(size, generator=draws, device=draws.device) < r.label_drop
             cond = given if isinstance(given, Condition) else Condition(given)
+            if pairs is not None:
+                assert cond.labels is not None and pairs.labels is not None
+                cond = replace(cond, labels=torch.cat((pairs.labels, cond.labels[k:])))
+                drop[:k] = False  # a path was walked with its label, or with none
             cond = cond.without_labels(drop.to(self.device), len(self.source.categories))
         eps = torch.randn(data.shape, generator=on_device, device=self.device)
         with self.accelerator.autocast():
@@ -200,27 +204,39 @@ class Trainer:
             )
         return error.mean()
 
-    def _freeze(self) -> None:
-        """Makes the frozen copy of the average when r > t starts, and again as often as asked."""
+    def _copy_and_age(self) -> tuple[int, int]:
+        """Which frozen copy this step learns from, and for how many steps it has been there."""
         r = self.recipe
         start = math.ceil(r.instant * r.steps)
+        copy = r.teachers * (self.step - start) // max(1, r.steps - start)
+        return copy, self.step - start - -(-copy * (r.steps - start) // r.teachers)
 
-        def copy_at(step: int) -> int:
-            return r.teachers * (step - start) // max(1, r.steps - start)
-
-        if self.teacher is None or copy_at(self.step) != copy_at(self.step - 1):
+    def _freeze(self) -> None:
+        """Makes the frozen copy of the average when r > t starts, and again as often as asked."""
+        if self.teacher is None or self._copy_and_age()[1] == 0:
             self.teach(self.ema.state_dict())
 
     def _pairs(self, k: int, shape: torch.Size, generator: torch.Generator) -> Pairs:
         """States on paths of the frozen network; every few steps a part of them is renewed."""
-        r, seed = self.recipe, self.seed * 1009 + self.accelerator.process_index
+        r, (copy, age) = self.recipe, self._copy_and_age()
         assert self.teacher is not None
         if self.paths is None:
-            whole = (k, *shape)
-            self.paths = Paths(self.transport, whole, PARTS, r.paths, seed, self.device)
+            seed = (self.seed * 1009 + self.accelerator.process_index) * 64 + copy
+            whole, labels = (k, *shape), self._path_labels if self.source.categories else None
+            parts = max(PARTS, r.path_parts)
+            self.paths = Paths(self.transport, whole, parts, r.paths, seed, self.device, labels)
         with self.accelerator.autocast():
-            self.paths.reach(PARTS + self.step // RENEW_EVERY, self.teacher)
+            self.paths.reach(PARTS - 1 + age // r.renew_paths, self.teacher)
         return self.paths.draw(k, r.times.from_noise, r.times.to_data, generator)
+
+    def _path_labels(self, count: int, generator: torch.Generator) -> Tensor:
+        """Labels of new paths, drawn as those of batches are."""
+        _, given = self.source.batch(count, generator)
+        labels = given.labels if isinstance(given, Condition) else given
+        assert labels is not None
+        drop = torch.rand(count, generator=generator, device=generator.device)
+        hidden = (drop < self.recipe.label_drop).to(labels.device)
+        return labels.masked_fill(hidden, len(self.source.categories))
 
     def _distillation(self, k: int, cpu: torch.Generator, draws: torch.Generator) -> Distillation:
         """What the k samples with r > t learn from."""

@@ -1,25 +1,30 @@
-"""Folders of clouds: files, manifest, resuming, and what the command refuses."""
+"""Folders of clouds, or of their meshes: files, manifest, resuming, what the command refuses."""
 
 import json
 
 import numpy as np
 import pytest
+import torch
+import trimesh
+from scipy.spatial import cKDTree
 from typer.testing import CliRunner
 
 from geoflow import batch as batches
 from geoflow.batch import Batch, Order
 from geoflow.checkpoint import load_checkpoint
 from geoflow.cli import app
+from geoflow.cloud_mesher import CloudMesher
 from geoflow.geometry import export
-from geoflow.pipelines import load_generator
+from geoflow.pipelines import has_checkpoint, load_generator
+from geoflow.point_generator import PointGenerator
 
 METRES = {"chair": 1.0, "lamp": 0.5, "vase": 0.25}
 
 
-def generate(out, *args):
+def generate(out, *args, form="ply"):
     """`geoflow generate --backbone points` on the CPU."""
     common = ["--backbone", "points", "--out", out, "--device", "cpu", "--steps", 1]
-    return CliRunner().invoke(app, ["generate", *map(str, [*common, *args])])
+    return CliRunner().invoke(app, ["generate", *map(str, [*common, "--format", form, *args])])
 
 
 def made(result):
@@ -105,8 +110,7 @@ def test_an_interrupted_run_leaves_whole_clouds_and_a_manifest(tiny_points, tmp_
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [
-        ([], 2, ["--checkpoint", "none is bundled yet"]),
-        (["--format", "obj"], 2, ["a cloud is written as ply; got obj"]),
+        (["--format", "fbx"], 2, ["fbx"]),
         (["--resolution", "64"], 2, ["--resolution is of meshes"]),
         (["--checkpoint", "TINY", "--category", "chiar"], 2, ["did you mean 'chair'"]),
         (["--checkpoint", "nowhere"], 1, ["'nowhere'"]),
@@ -120,6 +124,40 @@ def test_wrong_commands_are_one_line_and_write_nothing(tiny_points, tmp_path, ar
     line = error_of(generate(tmp_path / "out", *args), code)
     assert all(word in line for word in words), line
     assert not (tmp_path / "out").exists()
+
+
+needs_points = pytest.mark.skipif(
+    not has_checkpoint("points"), reason="the bundled checkpoint is not in this installation"
+)
+
+
+@needs_points
+def test_without_ply_the_clouds_become_closed_meshes(tmp_path):
+    options = ["--category", "table", "--n", 2, "--resolution", 64]
+    result = made(generate(tmp_path / "meshes", *options, form="obj"))
+    assert "2 of 2 shapes" in result.stdout and "2 watertight" in result.stdout
+    made(generate(tmp_path / "clouds", *options[:4]))
+    for name in ("table_00000", "table_00001"):
+        mesh = trimesh.load(tmp_path / "meshes" / f"{name}.obj")
+        points, _ = export.read_points(tmp_path / "clouds" / f"{name}.ply")
+        assert mesh.is_watertight
+        assert mesh.extents.max() == pytest.approx(np.ptp(points, axis=0).max(), rel=0.1)
+        near = cKDTree(trimesh.sample.sample_surface(mesh, 20_000, seed=0)[0]).query(points)[0]
+        assert np.median(near) < 0.03 * mesh.extents.max()
+    before = (tmp_path / "meshes" / "table_00001.obj").read_bytes()
+    made(generate(tmp_path / "one", *options[:2], "--n", 3, *options[4:], form="obj"))
+    assert (tmp_path / "one" / "table_00001.obj").read_bytes() == before
+    line = error_of(generate(tmp_path / "meshes", *options, "--resume", form="glb"), 1)
+    assert "format obj there, glb now" in line
+
+
+@needs_points
+def test_surfaces_need_a_network_that_knows_the_category(tiny_points):
+    config, weights, digest = load_checkpoint(tiny_points)
+    config["data"]["categories"] = ["chair", "lamp", "zebra"]
+    clouds = PointGenerator(config, weights, digest, torch.device("cpu"))
+    with pytest.raises(ValueError, match=r"does not know zebra; write clouds \(--format ply\)"):
+        CloudMesher(clouds, load_generator("objects", "cpu", "grid"))
 
 
 def test_evaluate_reads_generated_clouds(tiny_points, tmp_path):

@@ -62,6 +62,30 @@ def test_a_pool_reached_at_once_is_the_one_reached_in_turns():
     assert len(torch.unique(once.states[:, 0, 0, 0])) == 3
 
 
+def test_a_pool_that_is_not_full_gives_only_what_it_has():
+    transport, paths = make("EDM", parts=5)
+    paths.reach(1, exact(transport))
+    pairs = paths.draw(500, 1.0, 1.0, torch.Generator().manual_seed(0))
+    assert torch.isin(pairs.x, paths.states[:2, 0]).all()
+    assert len(torch.unique(pairs.x[:, 0])) > 64  # of both parts
+
+
+def test_paths_are_walked_with_their_labels():
+    """The data of label k lie at k: so must the ends of its paths."""
+    transport = get_transport("EDM", preconditioning="input", data_std=STD)
+
+    def labels(count, generator):
+        return torch.randint(3, (count,), generator=generator)
+
+    paths = Paths(transport, (32, 3), 2, 12, 0, torch.device("cpu"), labels)
+    paths.reach(1, lambda x, t, r, cond: cond.labels[:, None].float().expand_as(x))
+    pairs = paths.draw(300, 0.5, 1.0, torch.Generator().manual_seed(0))
+    r = transport.schedule.unclock(pairs.tau_r)
+    ends = transport.apply(pairs.x, pairs.target, transport.schedule.unclock(pairs.tau_t), r)
+    assert set(pairs.labels.tolist()) == {0, 1, 2}
+    assert (ends - pairs.labels[:, None]).abs().max() < 0.1
+
+
 def test_the_sampler_of_times_need_not_know_of_paths():
     transport, paths = make("EDM")
     paths.reach(2, exact(transport))
