@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from geoflow.cloud_mesher import CloudMesher as CloudMesher
     from geoflow.files import write_atomically as write_atomically
     from geoflow.geometry.export import write_mesh as write_mesh
     from geoflow.geometry.mesh import SurfaceMesh as SurfaceMesh
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "CloudMesher",
     "JointPredictor",
     "Noise",
     "ObjectGenerator",
@@ -63,6 +65,7 @@ __all__ = [
 ]
 
 _WHERE = {
+    "CloudMesher": "cloud_mesher",
     "JointPredictor": "joints",
     "Skeleton": "joints",
     "load_joint_predictor": "joints",

@@ -304,13 +304,13 @@ def recipes() -> None:
 @app.command()
 @one_line
 def info() -> None:
-    """Show versions, the device, optional parts and the bundled checkpoint."""
+    """Show versions, the device, optional parts and the bundled checkpoints."""
     import platform
 
     import torch
 
-    from geoflow import __version__
-    from geoflow.pipelines import load_generator
+    from geoflow import __version__, joints, pipelines
+    from geoflow.checkpoint import load_checkpoint
 
     print(f"geoflow {__version__}, Python {platform.python_version()}, {platform.platform()}")
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "no GPU"
@@ -330,10 +330,13 @@ def info() -> None:
             owners = importlib.metadata.packages_distributions().get(name, [name])
             version = importlib.metadata.version(owners[0])
         print(f"{name} {version} ({use})")
-    generator = load_generator("objects", "cpu", "grid")
-    size = sum(p.numel() for p in generator.net.parameters()) / 1e6
-    print(f"checkpoint objects {generator.digest[:12]}, {size:.1f} M parameters")
-    print(f"categories: {', '.join(generator.categories)}")
+    for name in (*pipelines.BUNDLED, *joints.BUNDLED):
+        if pipelines.has_checkpoint(name):
+            folder = pipelines.assets_folder() / "checkpoints" / name
+            config, weights, digest = load_checkpoint(folder)
+            size = sum(w.numel() for w in weights.values()) / 1e6
+            print(f"checkpoint {name} {digest[:12]}, {size:.1f} M parameters")
+            print(f"    {', '.join(config['data']['categories'])}")
 
 
 def main() -> None:

@@ -632,7 +632,8 @@ def test_bundled_weights_give_closed_meshes_of_real_size(tmp_path):
 def test_info_shows_versions_and_the_bundled_checkpoint():
     text = made(run("info")).stdout
     assert f"geoflow {geoflow.__version__}" in text and torch.__version__ in text
-    for word in ("open3d", "pyvista", "categories: ", "chair", "M parameters"):
+    names = [f"checkpoint {name} " for name in ("objects", "points", "characters")]
+    for word in ("open3d", "pyvista", "chair", "creature", "M parameters", *names):
         assert word in text
 
 

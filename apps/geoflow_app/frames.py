@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from geoflow import Noise, write_atomically
-from geoflow_app.sessions import Item, Job, Session, Stopped
+from geoflow_app.sessions import Item, Job, Session, Settings, Stopped
 from geoflow_app.studio import Studio
 
 STEP = 0.05  # of the slider
@@ -25,12 +25,13 @@ class Walk:
     second: Item
     guidance: float
 
-    def at(self, position: float) -> tuple[Noise, str]:
-        """The noise there and the category of the nearer shape."""
+    def at(self, position: float) -> tuple[Noise, str, str]:
+        """The noise there, and category and backbone of the nearer shape."""
         first, second = self.first, self.second
-        assert first.noise and second.noise and first.category and second.category
-        category = first.category if position < 0.5 else second.category
-        return first.noise.towards(second.noise, position), category
+        nearer = first if position < 0.5 else second
+        assert first.noise and second.noise and nearer.category and nearer.settings
+        noise = first.noise.towards(second.noise, position)
+        return noise, nearer.category, nearer.settings.backbone
 
     def name(self, position: float) -> str:
         """Of the picture's file."""
@@ -56,7 +57,7 @@ class Frames:
     def picture(self, job: Job, walk: Walk, position: float) -> Path:
         """The picture there; it may have been made before, or be under way."""
         path = job.session.folder / walk.name(position)
-        noise, category = walk.at(position)
+        noise, category, backbone = walk.at(position)
         while True:
             with self._lock:
                 if path.is_file():
@@ -68,7 +69,8 @@ class Frames:
                 other.wait()
                 continue
             try:
-                data = self.studio.frame(job, noise, category, walk.guidance)
+                settings = Settings(1, walk.guidance, backbone=backbone)
+                data = self.studio.frame(job, noise, category, settings)
                 write_atomically(path, data, sync=False)
                 _forget_old(job.session.folder)
             finally:

@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from geoflow import Noise
+from geoflow.checks import one_of
 from geoflow_app import exports, walk
 from geoflow_app.sessions import Item, Session, Settings
 from geoflow_app.studio import DEFAULT_STEPS, MAX_COUNT, MAX_SEED, MAX_STEPS, settings_of, whole
@@ -92,6 +93,17 @@ class GenerateTab:
                 0, 3, 1, step=0.1, label="Guidance", info="1 is neutral; more takes twice the time"
             )
         )
+        known = self.context.studio.backbones
+        self.backbone = unchecked(
+            gr.Radio(
+                known,
+                value=known[0],
+                label="Backbone",
+                info="grid: the shape at once; points: a cloud, then its surface",
+                visible=len(known) > 1,
+                elem_id="backbone",
+            )
+        )
         self.go = gr.Button("Generate", variant="primary", elem_id="generate")
         self.stop_button = gr.Button("Stop", size="sm")
 
@@ -99,7 +111,7 @@ class GenerateTab:
         how = [self.steps, self.guidance, self.resolution]
         made = self.go.click(
             one_line(self.generate),
-            [self.category, self.seed, self.randomise, self.count, *how],
+            [self.category, self.seed, self.randomise, self.count, *how, self.backbone],
             self.outputs,
             api_name="generate",
             show_progress="minimal",
@@ -146,6 +158,7 @@ class GenerateTab:
         steps: float,
         guidance: float,
         resolution: float,
+        backbone: str,
         request: gr.Request,
     ) -> Iterator[Any]:
         """Make shapes; they come first in the gallery.
@@ -158,13 +171,15 @@ class GenerateTab:
             steps: network calls, 1 to 8.
             guidance: 1 is neutral.
             resolution: 64, 128 or 256 cells a side.
+            backbone: "grid", or "points" for shapes by way of clouds.
 
         Returns:
             the gallery, the .glb of the first shape, its facts, the seed, the shape's number, and
             the number of another shape to walk to.
         """
         generator = self.context.studio.generator
-        settings = settings_of(steps, guidance, resolution)
+        one_of("backbone", backbone, self.context.studio.backbones)
+        settings = settings_of(steps, guidance, resolution, backbone)
         amount = whole("how many", count, 1, MAX_COUNT)
         first = random.randrange(1_000_000) if randomise else whole("seed", seed, 0, MAX_SEED)
         orders = []
@@ -198,7 +213,8 @@ class GenerateTab:
         parent = session.get(shape)
         if parent.noise is None or parent.category is None:
             raise ValueError(f"{parent.title} is no generated shape; choose one of the gallery")
-        settings = settings_of(steps, guidance, resolution)
+        backbone = "grid" if parent.settings is None else parent.settings.backbone
+        settings = settings_of(steps, guidance, resolution, backbone)
         number = whole("how many", count, 1, MAX_COUNT)
         if not 0 <= amount <= 1:
             raise ValueError(f"how different must be from 0 to 1; got {amount}; move the slider")

@@ -33,11 +33,12 @@ class Stopped(Exception):  # noqa: N818 - no error: nobody waits any more
 
 @dataclass(frozen=True)
 class Settings:
-    """How a shape is made: network calls, guidance, cells a side."""
+    """How a shape is made: network calls, guidance, cells a side, grid or points."""
 
     steps: int = 1
     guidance: float = 1.0
     resolution: int = 64
+    backbone: str = "grid"
 
     def with_steps(self, steps: int) -> Settings:
         """The same with another number of network calls."""

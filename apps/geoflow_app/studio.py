@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -49,6 +50,7 @@ class Studio:
         self._worker = ThreadPoolExecutor(1, "model")
         self._walkers = _single_threads(2, "walk")
         self._joints: geoflow.JointPredictor | None = None  # loaded when it is first needed
+        self._clouds = _cloud_mesher(generator)
         self._asked = 0.0  # when a shape was last asked for or done
 
     def warm_up(self) -> None:
@@ -99,16 +101,24 @@ class Studio:
         cumulative: bool | None = None,
     ) -> tuple[torch.Tensor, float]:
         check()
+        make = partial(self.generator.sdf, cumulative=cumulative)
+        if settings.backbone == "points":
+            assert self._clouds is not None
+            make = partial(self._clouds.sdf, noise.draw(self._clouds.cloud_shape())[None])
         begin = time.perf_counter()
-        grid = self.generator.sdf(
+        grid = make(
             noise.draw(self.generator.grid_shape())[None],
             [category],
             steps=settings.steps,
             guidance=settings.guidance,
-            cumulative=cumulative,
             on_step=check,
         )[0].cpu()
         return grid, time.perf_counter() - begin
+
+    @property
+    def backbones(self) -> list[str]:
+        """What shapes can be made by."""
+        return ["grid"] if self._clouds is None else ["grid", "points"]
 
     def quiet_seconds(self) -> float:
         """For how long nobody has asked for a shape; negative while one is made."""
@@ -155,7 +165,7 @@ class Studio:
             job.session.add(item, place)
             yield place, item
 
-    def frame(self, job: Job, noise: Noise, category: str, guidance: float) -> bytes:
+    def frame(self, job: Job, noise: Noise, category: str, settings: Settings) -> bytes:
         """One frame of a walk: a single network call, drawn; WebP.
 
         Two can be made at once, in one thread each. Beside a browser that is faster than both
@@ -163,7 +173,7 @@ class Studio:
         """
 
         def make() -> bytes:
-            grid, _ = self._grid(noise, category, Settings(1, guidance), job.check)
+            grid, _ = self._grid(noise, category, settings, job.check)
             return picture(grid, WALK_SIZE)
 
         return self._walkers.submit(make).result()
@@ -223,6 +233,16 @@ class Studio:
             on_step=job.check,
         )
         return mesh, time.perf_counter() - begin
+
+
+def _cloud_mesher(generator: ObjectGenerator) -> geoflow.CloudMesher | None:
+    """Makes shapes by way of clouds; None where the generator cannot make surfaces of them."""
+    if not (geoflow.has_checkpoint("points") and generator.reads_clouds):
+        return None
+    points = geoflow.load_generator("points", generator.device.type, "points")
+    if set(points.categories) != set(generator.categories):
+        return None
+    return geoflow.CloudMesher(points, generator)
 
 
 def _single_threads(count: int, name: str) -> ThreadPoolExecutor:
@@ -302,7 +322,9 @@ def whole(name: str, value: float | None, least: int, most: int) -> int:
     return int(value)
 
 
-def settings_of(steps: float, guidance: float, resolution: float) -> Settings:
+def settings_of(
+    steps: float, guidance: float, resolution: float, backbone: str = "grid"
+) -> Settings:
     """Checked settings.
 
     Raises:
@@ -312,4 +334,5 @@ def settings_of(steps: float, guidance: float, resolution: float) -> Settings:
         raise ValueError(f"guidance must be from 0 to 5; got {guidance}; 1 is neutral")
     if resolution not in (64, 128, 256):
         raise ValueError(f"resolution must be 64, 128 or 256; got {resolution}; 64 is fastest")
-    return Settings(whole("steps", steps, 1, MAX_STEPS), float(guidance), int(resolution))
+    calls = whole("steps", steps, 1, MAX_STEPS)
+    return Settings(calls, float(guidance), int(resolution), backbone)

@@ -118,8 +118,8 @@ class WalkPanel:
             as generate.
         """
         session, walk = self._walk(shape, other, guidance, request)
-        settings = settings_of(steps, guidance, resolution)
-        noise, category = walk.at(position)
+        noise, category, backbone = walk.at(position)
+        settings = settings_of(steps, guidance, resolution, backbone)
         title = f"{category}, {position:.0%} between"
         orders = [(noise, category, title)]
         made = list(self.context.studio.make_many(session.begin(), orders, settings))

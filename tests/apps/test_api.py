@@ -106,11 +106,12 @@ def test_resolution_and_steps_matter(client):
         ({4: 99}, ["steps", "99"]),
         ({5: -1}, ["guidance", "-1"]),
         ({6: 100}, ["100"]),
+        ({7: "points"}, ["backbone"]),
     ],
     ids=str,
 )
 def test_wrong_values_are_one_line(client, change, words):
-    values = ["chair", 0, False, 1, 1, 1.0, 64]
+    values = ["chair", 0, False, 1, 1, 1.0, 64, "grid"]
     for place, value in change.items():
         values[place] = value
     text = error_of(client.predict, *values, api_name="/generate")

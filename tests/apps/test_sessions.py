@@ -145,14 +145,16 @@ class SlowStudio:
     busy = False
 
     def __init__(self):
-        self.made = []
+        self.made, self.backbones = [], []
 
     def quiet_seconds(self):
         return -1.0 if self.busy else 9.0
 
-    def frame(self, job, noise, category, guidance):
+    def frame(self, job, noise, category, settings):
         job.check()
+        assert settings.steps == 1 and settings.backbone in ("grid", "points")
         self.made.append(category)
+        self.backbones.append(settings.backbone)
         return repr(noise.terms).encode()
 
 
@@ -161,6 +163,7 @@ def walk(sessions):
     session = sessions.of("a")
     first, second = put(session), put(session)
     second.noise, second.category = Noise.of_shape(1), "cup"
+    second.settings = Settings(backbone="points")
     return session, Walk(first, second, 1.0)
 
 
@@ -170,6 +173,7 @@ def test_a_frame_is_made_once_and_the_nearer_shape_names_the_category(walk):
     frames = Frames(studio)
     ends = [frames.picture(session.begin(), steps, p) for p in (0, 1, 0.5, 0.45, 0, 1)]
     assert studio.made == ["box", "cup", "cup", "box"]
+    assert studio.backbones == ["grid", "points", "points", "grid"]
     assert ends[0] == ends[4] and ends[0].read_bytes() == repr(steps.first.noise.terms).encode()
     assert ends[1].read_bytes() == repr(steps.second.noise.terms).encode()
     other = Walk(steps.first, steps.second, 1.5)

@@ -205,6 +205,24 @@ def test_a_stopped_job_ends_between_calls(tmp_path, tiny):
         studio.surface(job, scan, None, 0, Settings(8))
 
 
+def test_shapes_by_way_of_clouds_are_those_of_the_command_line(tmp_path, tiny, tiny_points):
+    from geoflow_app.sessions import Session, Settings
+    from geoflow_app.studio import Studio
+
+    grid, points = (geoflow.load_generator(f, "cpu") for f in (tiny, tiny_points))
+    studio = Studio(grid)
+    assert studio.backbones == ["grid"]  # the bundled points know other categories
+    studio._clouds = mesher = geoflow.CloudMesher(points, grid)
+    assert studio.backbones == ["grid", "points"]
+    settings = Settings(2, resolution=64, backbone="points")
+    job = Session(tmp_path / "session").begin()
+    item, _ = studio.make(job, geoflow.Noise.of_shape(7, 1), "lamp", settings, "a lamp")
+    expected = next(mesher.stream([1], steps=2, seed=7, resolution=64))
+    assert expected.category == "lamp" and item.mesh().watertight
+    np.testing.assert_allclose(item.mesh().vertices, expected.mesh.vertices, atol=1e-6)
+    assert studio.frame(job, geoflow.Noise.of_shape(0), "chair", settings)[8:12] == b"WEBP"
+
+
 def test_no_tab_without_a_network_that_reads_clouds():
     from types import SimpleNamespace
 
