@@ -446,13 +446,14 @@ def test_the_point_recipes_are_one_in_three_forms():
     assert [r.transport for r in recipes] == ["EDM", "x1-FM", "u-FM"]
     assert recipes[1].transport_arguments == {"noise_std": 4.0, "preconditioning": "edm"}
     for field in dataclasses.fields(Recipe):
-        differs = field.name in ("name", "summary", "times") or "transport" in field.name
+        own = ("name", "summary", "times", "lead", "cost", "score")
+        differs = field.name in own or "transport" in field.name
         assert (len({repr(getattr(r, field.name)) for r in recipes}) == 1) != differs
     for r in recipes:
-        assert (r.instant, r.leaps, r.adaptive, r.device_draws) == (0.5, 0.75, 0.005, True)
+        assert (r.instant, r.paths, r.adaptive, r.raw_units) == (0.5, 25, 0.1, True)
         times = r.times
         shares = times.cumulative, times.to_data, times.from_noise, times.uniform
-        assert shares == (0.4, 0.8, 0.7, 0.2)
+        assert shares == (0.6, 0.6, 0.5, 0.2)
     with pytest.raises(ValueError, match="form must be one of EDM"):
         objects_points("edn")
 
