@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from geoflow.checkpoint import load_checkpoint
 from geoflow.checks import at_least, one_of
 from geoflow.class_sampler import draw_noise, pick_device
 from geoflow.data.rigs import fit_frame
-from geoflow.geometry.joint_names import is_humanoid
+from geoflow.geometry.joint_names import body_parents, is_humanoid
 from geoflow.geometry.skeleton import Clusters, agreement, build_tree, cluster_joints
 from geoflow.networks.layers import Condition
 from geoflow.pipelines import checkpoint_folder
@@ -192,29 +194,36 @@ class JointPredictor:
         )
         weights = agreement(points, ends, self.clustering.width)
         found = _cluster(ends, weights, self.clustering)
-        parents = build_tree(found.joints, points, normals)
+        tree = partial(_tree, points=points, normals=normals, body=category != "creature")
+        parents = tree(found.joints)
         if category != "creature" and len(found.joints) < BODY_JOINTS:
-            body = self._as_body(points, normals, ends, weights)
+            body = self._as_body(tree, ends, weights)
             if body is not None and (category == "body" or is_humanoid(body[0].joints, body[1])):
                 found, parents = body
         keep = found.confidence >= min(least_confidence, found.confidence.max())
         joints = found.joints[keep]
         if not keep.all():
-            parents = build_tree(joints, points, normals)
+            parents = tree(joints)
         placed = (joints / scale + centre).astype(np.float32)
         return Skeleton(placed, parents, found.confidence[keep])
 
     def _as_body(
-        self, points: np.ndarray, normals: np.ndarray, ends: np.ndarray, weights: np.ndarray
+        self, tree: Callable[[np.ndarray], np.ndarray], ends: np.ndarray, weights: np.ndarray
     ) -> tuple[Clusters, np.ndarray] | None:
         """Clusters and tree at the first finer clustering that gives as many joints as a body."""
         for finer in FINER:
             found = _cluster(ends, weights, self.clustering, finer)
             if len(found.joints) == BODY_JOINTS:
-                return found, build_tree(found.joints, points, normals)
+                return found, tree(found.joints)
             if len(found.joints) > BODY_JOINTS:
                 break
         return None
+
+
+def _tree(joints: np.ndarray, points: np.ndarray, normals: np.ndarray, *, body: bool) -> np.ndarray:
+    """(J,) parents; `body` puts the trunk of what looks like a human body in order."""
+    parents = build_tree(joints, points, normals)
+    return body_parents(joints, parents) if body else parents
 
 
 def _cluster(ends: np.ndarray, weights: np.ndarray, how: Clustering, finer: float = 1) -> Clusters:

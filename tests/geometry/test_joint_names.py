@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from geoflow.geometry.joint_names import name_joints
+from geoflow.geometry.joint_names import body_parents, name_joints
 
 HALF = {  # the left side and the middle
     "pelvis": (None, 0, 0), "spine_1": ("pelvis", 0, 0.15), "spine_2": ("spine_1", 0, 0.3),
@@ -41,6 +41,33 @@ def test_a_human_body_is_named(scale):
 def test_arms_without_collars_begin_at_the_shoulder():
     names, joints, parents = human(("left_collar", "right_collar"))
     assert name_joints(joints, parents) == names
+
+
+def test_a_bodys_trunk_is_put_in_order():
+    names, joints, parents = human()
+    row = {n: k for k, n in enumerate(names)}
+    wrong = parents.copy()
+    wrong[row["left_collar"]], wrong[row["neck"]] = row["right_collar"], row["left_collar"]
+    assert (body_parents(joints, wrong) == parents).all()
+    # hung up on a collar: the way from there to the pelvis turns round
+    path = [row[n] for n in ("left_collar", "spine_2", "spine_1", "pelvis")]
+    rooted = parents.copy()
+    rooted[path] = [-1, *path[:-1]]
+    assert (body_parents(3 * joints - 1, rooted) == parents).all()
+
+
+def test_a_body_without_a_neck_keeps_its_order():
+    names, joints, parents = human(("neck",))
+    assert (body_parents(joints, parents) == parents).all()
+    assert parents[names.index("head")] == names.index("spine_2")
+
+
+def test_what_is_no_body_keeps_its_tree():
+    for leave_out in (("left_collar", "right_collar"), ("left_elbow",), ("right_knee",)):
+        _, joints, parents = human(leave_out)
+        assert body_parents(joints, parents) is parents
+    chain = np.arange(21) - 1
+    assert body_parents(np.random.default_rng(0).normal(size=(21, 3)), chain) is chain
 
 
 def test_the_other_way_round_swaps_the_sides():
