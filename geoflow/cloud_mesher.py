@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from geoflow.geometry.mesh import SurfaceMesh, surface_mesh
 from geoflow.pipelines import ObjectGenerator, Shape, draw_noise
 from geoflow.point_generator import PointGenerator
-from geoflow.reconstruction import read_scan
+from geoflow.reconstruction import FEWEST, read_scan
 
 
 class CloudMesher:
@@ -37,6 +38,11 @@ class CloudMesher:
             raise ValueError(
                 "surfaces are made of categories that the network of surfaces knows; it does not "
                 f"know {', '.join(unknown)}; write clouds (--format ply)"
+            )
+        if clouds.settings.points < FEWEST:
+            raise ValueError(
+                f"a surface needs clouds of at least {FEWEST} points; the checkpoint's have "
+                f"{clouds.settings.points}; use another"
             )
         self.clouds, self.surfaces = clouds, surfaces
         self.digest, self.device = f"{clouds.digest}+{surfaces.digest}", clouds.device
@@ -73,8 +79,15 @@ class CloudMesher:
         clouds = self.clouds.clouds(
             cloud_noise, categories, steps=steps, guidance=guidance, on_step=on_step
         )
+        if not bool(torch.isfinite(clouds).all()):
+            raise ValueError("clouds must be finite; they are not; use another checkpoint")
         scans = torch.stack([read_scan(cloud.cpu().numpy()).points for cloud in clouds])
         return self.surfaces.sdf(noise, categories, clouds=scans, steps=1)
+
+    def mesh(self, grid: Tensor, category: str, resolution: int = 128) -> SurfaceMesh:
+        """One grid of `sdf` to a mesh in metres, see `ObjectGenerator.mesh`."""
+        metres = self.clouds.metres[self.category_of(0, category)]
+        return surface_mesh(grid.float().cpu().numpy(), resolution, metres)
 
     def stream(
         self,
@@ -109,4 +122,4 @@ class CloudMesher:
             names = [self.category_of(i, category) for i in part]
             return self.sdf(clouds, grids, names, steps=steps, guidance=guidance)
 
-        return self.surfaces.mesh_stream(indices, draw, category, resolution)
+        return self.surfaces.mesh_stream(indices, draw, category, resolution, self.clouds)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -86,8 +87,8 @@ class Paths:
         self.last = number
 
     def _fill(self, number: int, net: Net) -> None:
-        mixed = self.seed * 1_000_003 + 7919 * number + 1
-        generator = torch.Generator(self.device).manual_seed(mixed)
+        mixed = np.random.SeedSequence([self.seed, number]).generate_state(1, np.uint64)[0]
+        generator = torch.Generator(self.device).manual_seed(int(mixed) & (2**63 - 1))
         noise = torch.randn(self.shape, generator=generator, device=self.device)
         shift = torch.rand((), generator=generator, device=self.device).item() - 0.5
         tau = torch.linspace(0, 1, self.intervals + 1, dtype=torch.float64)

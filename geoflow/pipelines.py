@@ -217,7 +217,7 @@ class ObjectGenerator(ClassSampler):
             names = [self.category_of(i, category) for i in part]
             return self.sdf(torch.stack(noise), names, steps=steps, guidance=guidance)
 
-        return self.mesh_stream(indices, draw, category, resolution)
+        return self.mesh_stream(indices, draw, category, resolution, self)
 
     def mesh_stream(
         self,
@@ -225,6 +225,7 @@ class ObjectGenerator(ClassSampler):
         draw: Callable[[Sequence[int], int], Tensor],
         category: str,
         resolution: int,
+        named: ClassSampler,
     ) -> Iterator[Shape]:
         """Meshes what `draw` makes, in the order of `indices`.
 
@@ -233,6 +234,7 @@ class ObjectGenerator(ClassSampler):
             draw: (B numbers, attempt) -> (B, R, R, R) grids as those of `sdf`.
             category: a name, or "all" for each in turn.
             resolution: cells a side of the grid that is meshed: 64, 128 or 256.
+            named: gives the shapes' categories and their longest sides.
 
         Yields:
             shapes as they are finished.
@@ -248,8 +250,8 @@ class ObjectGenerator(ClassSampler):
             while not (grid < 0).any() and attempt < 3:
                 attempt += 1
                 grid = draw([index], attempt)[0].cpu().numpy()
-            name = self.category_of(index, category)
-            mesh = surface_mesh(grid, resolution, self.metres[name])
+            name = named.category_of(index, category)
+            mesh = surface_mesh(grid, resolution, named.metres[name])
             return Shape(index, name, mesh, spent + time.perf_counter() - begin)
 
         def first(part: Sequence[int]) -> np.ndarray:
@@ -327,8 +329,8 @@ def load_generator(
     """Loads a bundled checkpoint by name, or one from a folder: of meshes, or of clouds.
 
     Args:
-        name: "objects", or a folder with config.json (a training run's `checkpoint`). A folder
-            that is called like a bundled checkpoint is "./objects", or a Path.
+        name: "objects", "points", or a folder with config.json (a training run's `checkpoint`). A
+            folder that is called like a bundled checkpoint is "./objects", or a Path.
         device: "auto", "cpu" or "cuda".
         backbone: what it must be, "grid" or "points"; None takes both.
 

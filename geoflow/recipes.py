@@ -56,7 +56,8 @@ class Recipe:
             part of the target, so it must follow sooner.
         paths: r > t learns from paths of the frozen network with so many intervals, see
             geoflow.paths; 0: from `Distillation`, or from the data.
-        path_parts, renew_paths: parts of the pool of paths, and in how many steps one is renewed.
+        path_parts, renew_paths: parts of the pool of paths, at least 8, with which it starts; and
+            in how many steps one is added, or renewed once all are there.
         teachers: how many frozen copies there are, one after another, in the part with r > t.
         lead: of the time grid of few calls, see geoflow.sampling.time_grid.
         device_draws: draw times and data by the device's generator: no step waits for a copy.
@@ -186,7 +187,8 @@ def objects_points(form: str = "EDM") -> Recipe:
     The same network and length for three forms, to be compared: objects-points is EDM,
     objects-points-fm is x1-FM, objects-points-u is u-FM. Errors count in units of the raw output
     and r > t learns from paths, as for `shape_distribution`; the semigroup law with plain errors
-    came out blurred.
+    came out blurred. The pool of paths takes 6.3 GB of the device's memory (64 parts of 154 paths,
+    26 clouds each).
 
     Args:
         form: "EDM", "x1-FM" or "u-FM".
@@ -214,7 +216,7 @@ def objects_points(form: str = "EDM") -> Recipe:
         adaptive=0.1,
         raw_units=True,
         paths=25,
-        path_parts=128,
+        path_parts=64,
         renew_paths=30,
         lead=lead,
         device_draws=True,

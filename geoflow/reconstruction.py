@@ -8,6 +8,7 @@ mesh comes back in the cloud's own frame and unit.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -137,7 +138,9 @@ def choose_points(points: NDArray[np.float64], most: int = MOST) -> torch.Tensor
         cloud = cloud[torch.randperm(len(cloud), generator=generator)[:READ]]
     if len(cloud) <= most:
         return cloud
-    with single_threaded_torch():  # each point is little work: threads would wait for each other
+    # each point is little work: threads would wait for each other
+    alone = torch.get_num_threads() == 1
+    with contextlib.nullcontext() if alone else single_threaded_torch():
         return cloud[fps(cloud[None], most)[0]]
 
 

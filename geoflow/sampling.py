@@ -19,8 +19,8 @@ def time_grid(transport: Transport, steps: int, *, shift: float = 1.0, lead: flo
         transport: gives the clock and the start.
         steps: number of network calls, at least 1.
         shift: 1 is uniform; above 1 spends more of the steps near the noise end.
-        lead: the first step takes in this share of the clock, and the others share the rest. A
-            cumulative map jumps far as well as near, so its few calls are better spent late.
+        lead: the first step takes in this share of the clock beside its equal part of the rest.
+            A cumulative map jumps far as well as near, so its few calls are better spent late.
 
     Returns:
         (steps + 1,) float64 times of the transport's schedule.

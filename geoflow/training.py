@@ -166,6 +166,7 @@ class Trainer:
             cond = given if isinstance(given, Condition) else Condition(given)
             if pairs is not None:
                 assert cond.labels is not None and pairs.labels is not None
+                assert cond.context is None, "paths are walked with labels alone"
                 cond = replace(cond, labels=torch.cat((pairs.labels, cond.labels[k:])))
                 drop[:k] = False  # a path was walked with its label, or with none
             cond = cond.without_labels(drop.to(self.device), len(self.source.categories))

@@ -141,7 +141,7 @@ def test_without_ply_the_clouds_become_closed_meshes(tmp_path):
         mesh = trimesh.load(tmp_path / "meshes" / f"{name}.obj")
         points, _ = export.read_points(tmp_path / "clouds" / f"{name}.ply")
         assert mesh.is_watertight
-        assert mesh.extents.max() == pytest.approx(np.ptp(points, axis=0).max(), rel=0.1)
+        assert mesh.extents.max() == pytest.approx(np.ptp(points, axis=0).max(), rel=0.03)
         near = cKDTree(trimesh.sample.sample_surface(mesh, 20_000, seed=0)[0]).query(points)[0]
         assert np.median(near) < 0.03 * mesh.extents.max()
     before = (tmp_path / "meshes" / "table_00001.obj").read_bytes()
@@ -149,6 +149,16 @@ def test_without_ply_the_clouds_become_closed_meshes(tmp_path):
     assert (tmp_path / "one" / "table_00001.obj").read_bytes() == before
     line = error_of(generate(tmp_path / "meshes", *options, "--resume", form="glb"), 1)
     assert "format obj there, glb now" in line
+
+
+@needs_points
+def test_names_and_sizes_are_those_of_the_clouds(tiny_points, tmp_path):
+    made(generate(tmp_path, "--checkpoint", tiny_points, "--n", 3, "--resolution", 64, form="obj"))
+    shapes = json.loads((tmp_path / "manifest.json").read_text())["shapes"]
+    assert [s["file"] for s in shapes] == [f"{s['category']}_{s['index']:05d}.obj" for s in shapes]
+    for shape in shapes:
+        size = trimesh.load(tmp_path / shape["file"]).extents.max()
+        assert size == pytest.approx(METRES[shape["category"]], rel=1e-3)
 
 
 @needs_points

@@ -52,6 +52,13 @@ def test_targets_carry_states_along_the_exact_map(name):
     assert error.shape == (4000,) and loss > 0  # the net at r = t is no map over a distance
 
 
+def test_any_seed_makes_a_pool():
+    transport = get_transport("EDM", preconditioning="input", data_std=STD)
+    paths = Paths(transport, (4, 3), 1, 3, 2**70, torch.device("cpu"))
+    paths.reach(0, exact(transport))
+    assert torch.isfinite(paths.states).all()
+
+
 def test_a_pool_reached_at_once_is_the_one_reached_in_turns():
     transport, turns = make("EDM")
     _, once = make("EDM")

@@ -51,8 +51,8 @@ def build(
         session = context.sessions.of(request.session_hash)
         most = faces_of(faces)
         if what == ALL:
-            generator = context.studio.generator
-            head = {"checkpoint": generator.digest, "device": generator.device.type}
+            studio = context.studio
+            head = {**studio.digests, "device": studio.generator.device.type}
             path = export_all(session.begin(), session.gallery(), kind, most, head)
         elif what == ONE:
             path = export_one(session.begin(), find(session, shape), kind, most)

@@ -39,7 +39,12 @@ class Guard:
         elif not self.allowed(scope["path"]):
             await refuse(send)
         else:
-            await self.app(scope, receive, _with_policy(send))
+            try:
+                await self.app(scope, receive, _with_policy(send))
+            except RuntimeError:
+                if self.allowed(scope["path"]):
+                    raise
+                await refuse(send)  # deleted on the way: the file's response has not begun
 
     def allowed(self, path: str) -> bool:
         """Whether a request for this path is served."""

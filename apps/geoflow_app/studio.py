@@ -103,7 +103,7 @@ class Studio:
         check()
         make = partial(self.generator.sdf, cumulative=cumulative)
         if settings.backbone == "points":
-            assert self._clouds is not None
+            assert self._clouds is not None and cumulative is None
             make = partial(self._clouds.sdf, noise.draw(self._clouds.cloud_shape())[None])
         begin = time.perf_counter()
         grid = make(
@@ -113,7 +113,14 @@ class Studio:
             guidance=settings.guidance,
             on_step=check,
         )[0].cpu()
+        check()
         return grid, time.perf_counter() - begin
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Of all weights that shapes are made with, for a manifest."""
+        known = {"checkpoint": self.generator.digest}
+        return known if self._clouds is None else known | {"points": self._clouds.clouds.digest}
 
     @property
     def backbones(self) -> list[str]:
@@ -136,7 +143,9 @@ class Studio:
         """A finished shape with its .glb, not yet in the session, and its grid."""
         grid, network = self.grid(noise, category, settings, job.check, cumulative)
         begin = time.perf_counter()
-        mesh = self.generator.mesh(grid, category, settings.resolution)
+        maker = self._clouds if settings.backbone == "points" else self.generator
+        assert maker is not None
+        mesh = maker.mesh(grid, category, settings.resolution)
         meshing = time.perf_counter() - begin
         item = store(job, mesh, title, f"{category}", category, noise, settings)
         item.facts |= {"network_seconds": round(network, 3), "mesh_seconds": round(meshing, 3)}

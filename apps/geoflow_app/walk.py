@@ -77,7 +77,8 @@ class WalkPanel:
         session, walk = self._walk(shape, other, guidance, request)
         first, second = walk.first, walk.second
         self.frames.fill(session, walk)
-        text = f"**{first.title}** → **{second.title}**. One network call a frame."
+        text = f"**{first.title}** → **{second.title}**. "
+        text += "One network call a frame, two by way of clouds."
         if first.category != second.category:
             text += " The category changes halfway."
         return gr.Row(visible=True), text, 0.5

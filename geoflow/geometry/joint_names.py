@@ -95,7 +95,14 @@ def _as_body(tree: _Tree) -> np.ndarray | None:
     height = place @ axis
     middle.sort(key=lambda k: height[k])
     chest = int(sum(height[k] < height[collars].mean() for k in middle))
-    if not (aside[0] > 0.05 and aside[1] < -0.05 and chest):
+    reaches = [np.linalg.norm(np.diff(place[arm], axis=0), axis=1) for arm in arms]
+    good = [
+        aside[0] > 0.05 and aside[1] < -0.05 and chest > 0,
+        min(height[middle]) > height[root],
+        sum(not tree.children[k] for k in middle) == 1,  # the head: no ears, no tail
+        all(lower > 0.55 * upper for upper, lower in reaches),  # forearms, not hands
+    ]
+    if not all(good):
         return None
     out = np.full(len(place), -1, np.int64)
     chains = [[root, *middle], *([root, *leg] for leg in legs)]

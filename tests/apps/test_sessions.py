@@ -1,5 +1,6 @@
 """Sessions without a server: folders, limits, late jobs, sweeping."""
 
+import asyncio
 import os
 import threading
 import time
@@ -137,6 +138,26 @@ def test_the_guard_serves_open_sessions_only(sessions, tmp_path):
         "/gradio_api/file=\0",
     ):
         assert not guard.allowed(path), path
+
+
+def test_a_file_deleted_while_it_is_served_is_refused(sessions):
+    """Its page was closed between the check and the answer."""
+    session, sent = sessions.of("a"), []
+    path = session.folder / "shape.webp"
+    path.write_bytes(b"picture")
+
+    async def serve(scope, receive, send):
+        sessions.close("a")
+        raise RuntimeError("File at path does not exist.")
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "path": f"/gradio_api/file={path}"}
+    asyncio.run(Guard(serve, sessions)(scope, None, send))
+    assert sent[0]["status"] == 403 and len(sent) == 2
+    with pytest.raises(RuntimeError):
+        asyncio.run(Guard(serve, sessions)(scope | {"path": "/"}, None, send))
 
 
 class SlowStudio:

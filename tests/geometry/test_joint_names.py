@@ -66,6 +66,15 @@ def test_what_is_no_body_keeps_its_tree():
     for leave_out in (("left_collar", "right_collar"), ("left_elbow",), ("right_knee",)):
         _, joints, parents = human(leave_out)
         assert body_parents(joints, parents) is parents
+    names, joints, parents = human(("neck",))
+    for extra in (  # a tail, two ears, two hands: correct trees that are no bare body's
+        [("pelvis", 0, -0.1, -0.2)],
+        [("head", 0.1, 0.75, 0), ("head", -0.1, 0.75, 0)],
+        [("left_wrist", 0.8, 0.42, 0), ("right_wrist", -0.8, 0.42, 0)],
+    ):
+        more = np.concatenate((joints, [row[1:] for row in extra]))
+        tree = np.concatenate((parents, [names.index(row[0]) for row in extra]))
+        assert body_parents(more, tree) is tree, extra
     chain = np.arange(21) - 1
     assert body_parents(np.random.default_rng(0).normal(size=(21, 3)), chain) is chain
 
