@@ -468,10 +468,11 @@ def test_a_point_recipe_trains_resumes_and_draws(tmp_path):
     small = {"width": 64, "latents": 8, "rounds": 1, "blocks": 1, "hidden": 32, "point_hidden": 32}
     for name in ("objects-points", "objects-points-fm", "objects-points-u"):
         recipe = dataclasses.replace(
-            get_recipe(name), network_arguments=small, steps=12, batch=4, warmup=2, instant=0.5
-        )
+            get_recipe(name), network_arguments=small, steps=14, batch=4, warmup=2, instant=0.25,
+            paths=4, path_parts=9, renew_paths=1, teachers=2,
+        )  # fmt: skip
         runs = []
-        for cut in (0, 5):
+        for cut in (0, 5):  # r > t begins at 4, the pool grows at 5, another begins at 9
             source = PointSource(points, labels, ["small", "large"], np.ones(4), CPU, 32)
             trainer = Trainer(recipe, source, 0, start_processes(CPU))
             run = tmp_path / f"{name}{cut}"
