@@ -8,7 +8,6 @@ mesh comes back in the cloud's own frame and unit.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -138,9 +137,7 @@ def choose_points(points: NDArray[np.float64], most: int = MOST) -> torch.Tensor
         cloud = cloud[torch.randperm(len(cloud), generator=generator)[:READ]]
     if len(cloud) <= most:
         return cloud
-    # each point is little work: threads would wait for each other
-    alone = torch.get_num_threads() == 1
-    with contextlib.nullcontext() if alone else single_threaded_torch():
+    with single_threaded_torch():  # each point is little work: threads would wait for each other
         return cloud[fps(cloud[None], most)[0]]
 
 

@@ -18,14 +18,28 @@ _lock = threading.Lock()
 _users, _before = 0, 1
 
 
+class _Own(threading.local):
+    depth = 0  # of this thread's uses
+
+
+_own = _Own()
+
+
 @contextlib.contextmanager
 def single_threaded_torch() -> Iterator[int]:
     """Sets torch to one thread an operation until the last user leaves.
+
+    A thread that had one thread an operation before it came changes nothing and is no user: the
+    number is each thread's own, but new threads begin with the one that was set last.
 
     Yields:
         how many threads torch had, at most 16: workers to start (OMP_NUM_THREADS limits it).
     """
     global _users, _before
+    if not _own.depth and torch.get_num_threads() == 1:
+        yield min(_before, MOST_WORKERS) if _users else 1
+        return
+    _own.depth += 1
     with _lock:
         if _users == 0:
             _before = torch.get_num_threads()
@@ -34,6 +48,7 @@ def single_threaded_torch() -> Iterator[int]:
     try:
         yield min(_before, MOST_WORKERS)
     finally:
+        _own.depth -= 1
         with _lock:
             _users -= 1
             if _users == 0:

@@ -37,6 +37,31 @@ def test_users_may_overlap_in_any_order():
     assert torch.get_num_threads() == 3
 
 
+def test_a_thread_that_had_one_before_changes_nothing():
+    """The app's walkers beside its worker, in any order."""
+    went, come = threading.Event(), threading.Event()
+
+    def walker():
+        torch.set_num_threads(1)
+        torch.ones(1)
+        with single_threaded_torch():
+            come.set()
+            assert went.wait(10)
+
+    with single_threaded_torch():
+        thread = threading.Thread(target=walker)
+        thread.start()
+        assert come.wait(10)
+    assert torch.get_num_threads() == 3  # the walker is inside still
+    went.set()
+    thread.join()
+    later = []
+    thread = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    assert torch.get_num_threads() == 3 and later == [3]
+
+
 def test_an_error_restores_too_and_workers_are_limited():
     torch.set_num_threads(40)
     with pytest.raises(KeyError), single_threaded_torch() as workers:
