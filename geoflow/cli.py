@@ -70,8 +70,8 @@ def generate(
         Resolution | None, typer.Option(help="Cells a side of the meshed grid, 128 if not given.")
     ] = None,
     format: Annotated[
-        MeshFormat | None, typer.Option(help="obj if not given; with points, ply is the cloud.")
-    ] = None,
+        MeshFormat, typer.Option(help="With --backbone points, ply is the cloud itself.")
+    ] = MeshFormat.obj,
     out: Annotated[Path, typer.Option(help="Folder for the shapes.")] = Path("outputs"),
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.auto,
     backbone: Annotated[
@@ -91,8 +91,7 @@ def generate(
     check_least(0, seed=seed, guidance=guidance)
     if overwrite and resume:
         raise UsageError("--overwrite and --resume exclude each other; give one")
-    suffix = MeshFormat.obj if format is None else format
-    meshes = backbone == Backbone.grid or suffix != MeshFormat.ply
+    meshes = backbone == Backbone.grid or format != MeshFormat.ply
     if resolution is not None and not meshes:
         raise UsageError("--resolution is of meshes; leave it out with --backbone points and ply")
     cells = (128 if resolution is None else int(resolution.value)) if meshes else None
@@ -102,7 +101,7 @@ def generate(
     usage(pick_device, device.value)
     generator = _load_generator(backbone, checkpoint, device.value, meshes=meshes)
     usage(generator.category_of, 0, category)
-    order = Order(n, steps, category, seed, guidance, cells, suffix.value)
+    order = Order(n, steps, category, seed, guidance, cells, format.value)
     batch = Batch(out, order, generator, resume=resume, overwrite=overwrite)
     if resume and not batch.resumed:
         note(f"{out} holds no manifest to resume; starting afresh")
@@ -332,7 +331,7 @@ def info() -> None:
         print(f"{name} {version} ({use})")
     for name in (*pipelines.BUNDLED, *joints.BUNDLED):
         if pipelines.has_checkpoint(name):
-            folder = pipelines.assets_folder() / "checkpoints" / name
+            folder = pipelines.checkpoint_folder(name, [name])
             config, weights, digest = load_checkpoint(folder)
             size = sum(w.numel() for w in weights.values()) / 1e6
             print(f"checkpoint {name} {digest[:12]}, {size:.1f} M parameters")

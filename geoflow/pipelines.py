@@ -244,20 +244,20 @@ class ObjectGenerator(ClassSampler):
         """
         one_of("resolution", resolution, (64, 128, 256))
 
+        def arrays(part: Sequence[int], attempt: int = 0) -> np.ndarray:
+            return draw(part, attempt).cpu().numpy()
+
         def finish(index: int, grid: np.ndarray, spent: float) -> Shape:
             """Meshes; an empty grid (never seen so far) is drawn again from fresh noise."""
             begin, attempt = time.perf_counter(), 0
             while not (grid < 0).any() and attempt < 3:
                 attempt += 1
-                grid = draw([index], attempt)[0].cpu().numpy()
+                grid = arrays([index], attempt)[0]
             name = named.category_of(index, category)
             mesh = surface_mesh(grid, resolution, named.metres[name])
             return Shape(index, name, mesh, spent + time.perf_counter() - begin)
 
-        def first(part: Sequence[int]) -> np.ndarray:
-            return draw(part, 0).cpu().numpy()
-
-        return self.in_order(indices, self.batch_size(), first, finish)
+        return self.in_order(indices, self.batch_size(), arrays, finish)
 
     def generate(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -99,6 +100,13 @@ class Recipe:
     command: str = ""
     cost: str = ""
     score: str = ""
+
+    def teacher_at(self, step: int) -> tuple[int, int]:
+        """Number of the frozen copy that a step with r > t learns from, and its age in steps."""
+        start = math.ceil(self.instant * self.steps)
+        length = self.steps - start
+        copy = self.teachers * (step - start) // max(1, length)
+        return copy, step - start - math.ceil(copy * length / self.teachers)
 
 
 def objects_sdf() -> Recipe:
@@ -198,6 +206,7 @@ def objects_points(form: str = "EDM") -> Recipe:
     """
     one_of("form", form, POINT_FORMS)
     name, arguments, times, lead = POINT_FORMS[form]
+    trained = form == "EDM"
     return Recipe(
         name=name,
         summary=f"clouds of 2,048 points, 15 categories, class-conditional; {form}",
@@ -220,8 +229,8 @@ def objects_points(form: str = "EDM") -> Recipe:
         renew_paths=30,
         lead=lead,
         device_draws=True,
-        cost="15 minutes, half of them on two H200; see the model card" if lead else "",
-        score="1-NNA 66.5 / 61.6 % at 1 / 2 calls; data: 48.6" if lead else "",
+        cost="15 minutes, half of them on two H200; see the model card" if trained else "",
+        score="1-NNA 66.5 / 61.6 % at 1 / 2 calls; data: 48.6" if trained else "",
     )
 
 

@@ -7,7 +7,6 @@ run repeats the uninterrupted one bit for bit on a CPU without any random state 
 from __future__ import annotations
 
 import json
-import math
 import sys
 import time
 from collections.abc import Callable
@@ -162,14 +161,11 @@ class Trainer:
             tau_t[:k], tau_r[:k] = pairs.tau_t, pairs.tau_r
         cond = None
         if given is not None:
-            drop = torch.rand(size, generator=draws, device=draws.device) < r.label_drop
-            cond = given if isinstance(given, Condition) else Condition(given)
+            cond = self._some_hidden(given, size, draws)
             if pairs is not None:
                 assert cond.labels is not None and pairs.labels is not None
                 assert cond.context is None, "paths are walked with labels alone"
                 cond = replace(cond, labels=torch.cat((pairs.labels, cond.labels[k:])))
-                drop[:k] = False  # a path was walked with its label, or with none
-            cond = cond.without_labels(drop.to(self.device), len(self.source.categories))
         eps = torch.randn(data.shape, generator=on_device, device=self.device)
         with self.accelerator.autocast():
             loss, error = cumulative_loss(
@@ -205,21 +201,24 @@ class Trainer:
             )
         return error.mean()
 
-    def _copy_and_age(self) -> tuple[int, int]:
-        """Which frozen copy this step learns from, and for how many steps it has been there."""
-        r = self.recipe
-        start = math.ceil(r.instant * r.steps)
-        copy = r.teachers * (self.step - start) // max(1, r.steps - start)
-        return copy, self.step - start - -(-copy * (r.steps - start) // r.teachers)
+    def _some_hidden(
+        self, given: Tensor | Condition, count: int, generator: torch.Generator
+    ) -> Condition:
+        """What a batch was given, with some labels hidden, for guidance."""
+        drop = torch.rand(count, generator=generator, device=generator.device)
+        cond = given if isinstance(given, Condition) else Condition(given)
+        hidden = (drop < self.recipe.label_drop).to(self.device)
+        return cond.without_labels(hidden, len(self.source.categories))
 
     def _freeze(self) -> None:
         """Makes the frozen copy of the average when r > t starts, and again as often as asked."""
-        if self.teacher is None or self._copy_and_age()[1] == 0:
+        if self.teacher is None or self.recipe.teacher_at(self.step)[1] == 0:
             self.teach(self.ema.state_dict())
 
     def _pairs(self, k: int, shape: torch.Size, generator: torch.Generator) -> Pairs:
         """States on paths of the frozen network; every few steps a part of them is renewed."""
-        r, (copy, age) = self.recipe, self._copy_and_age()
+        r = self.recipe
+        copy, age = r.teacher_at(self.step)
         assert self.teacher is not None
         if self.paths is None:
             seed = (self.seed * 1009 + self.accelerator.process_index) * 64 + copy
@@ -233,11 +232,10 @@ class Trainer:
     def _path_labels(self, count: int, generator: torch.Generator) -> Tensor:
         """Labels of new paths, drawn as those of batches are."""
         _, given = self.source.batch(count, generator)
-        labels = given.labels if isinstance(given, Condition) else given
+        assert given is not None
+        labels = self._some_hidden(given, count, generator).labels
         assert labels is not None
-        drop = torch.rand(count, generator=generator, device=generator.device)
-        hidden = (drop < self.recipe.label_drop).to(labels.device)
-        return labels.masked_fill(hidden, len(self.source.categories))
+        return labels
 
     def _distillation(self, k: int, cpu: torch.Generator, draws: torch.Generator) -> Distillation:
         """What the k samples with r > t learn from."""

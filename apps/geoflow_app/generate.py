@@ -211,10 +211,9 @@ class GenerateTab:
         """
         session = self.context.sessions.of(request.session_hash)
         parent = session.get(shape)
-        if parent.noise is None or parent.category is None:
+        if parent.noise is None or parent.category is None or parent.settings is None:
             raise ValueError(f"{parent.title} is no generated shape; choose one of the gallery")
-        backbone = "grid" if parent.settings is None else parent.settings.backbone
-        settings = settings_of(steps, guidance, resolution, backbone)
+        settings = settings_of(steps, guidance, resolution, parent.settings.backbone)
         number = whole("how many", count, 1, MAX_COUNT)
         if not 0 <= amount <= 1:
             raise ValueError(f"how different must be from 0 to 1; got {amount}; move the slider")

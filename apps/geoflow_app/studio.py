@@ -175,7 +175,7 @@ class Studio:
             yield place, item
 
     def frame(self, job: Job, noise: Noise, category: str, settings: Settings) -> bytes:
-        """One frame of a walk: a single network call, drawn; WebP.
+        """One frame of a walk, drawn; WebP.
 
         Two can be made at once, in one thread each. Beside a browser that is faster than both
         threads in one frame, which wait for each other.
