@@ -41,7 +41,8 @@ from geoflow.pipelines import pick_device
 from geoflow.runstate import STATE
 from geoflow.sampling import sample, sample_heun, time_grid
 from geoflow.splats import draw_points
-from geoflow.training import RunOptions, Trainer, run_training, start_processes
+from geoflow.trainer import Trainer, start_processes
+from geoflow.training import RunOptions, run_training
 
 CALLS, DRAWN, PART, SEED = (60, 6, 3, 1), (1, 3, 60), 1 << 17, 0
 BEGIN = time.monotonic()

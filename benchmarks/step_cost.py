@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need 
 from geoflow.data.grids import GridSource
 from geoflow.pipelines import pick_device
 from geoflow.recipes import get_recipe
-from geoflow.training import Trainer
+from geoflow.trainer import Trainer
 
 CATEGORIES, SHAPES = 15, 600
 

@@ -260,7 +260,8 @@ def train(
     from geoflow.data import open_source
     from geoflow.pipelines import pick_device
     from geoflow.preview import draw_samples
-    from geoflow.training import RunOptions, Trainer, run_training, start_processes
+    from geoflow.trainer import Trainer, start_processes
+    from geoflow.training import RunOptions, run_training
 
     picked = usage(pick_device, device.value)
     accelerator = start_processes(picked)

@@ -54,7 +54,8 @@ def fit(
     check_run(out, resume=resume)
     from geoflow import distributions
     from geoflow.pipelines import pick_device
-    from geoflow.training import RunOptions, run_training, start_processes
+    from geoflow.trainer import start_processes
+    from geoflow.training import RunOptions, run_training
 
     picked = usage(pick_device, device.value)
     vertices, faces, colours = distributions.read_shape(mesh, texture=texture)

@@ -30,7 +30,7 @@ from geoflow.recipes import DISTRIBUTION, Recipe, shape_distribution
 from geoflow.runstate import STATE
 from geoflow.sampling import sample
 from geoflow.settings import network_with, read_frame, read_sampling, read_transport
-from geoflow.training import Trainer
+from geoflow.trainer import Trainer
 from geoflow.transport import get_transport
 
 MEASURED = 2.0  # seconds of steps of each kind

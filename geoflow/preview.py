@@ -18,7 +18,7 @@ from geoflow.networks.layers import Condition
 from geoflow.sampling import sample, time_grid
 
 if TYPE_CHECKING:
-    from geoflow.training import Trainer
+    from geoflow.trainer import Trainer
 
 BLOCK = 4  # pixels a side of a block that is traced first
 

@@ -10,7 +10,7 @@ import torch
 import trimesh
 from typer.testing import CliRunner
 
-from geoflow import distributions, training
+from geoflow import distributions, trainer
 from geoflow.cli import app
 from geoflow.distributions import load_distribution, read_shape
 from geoflow.geometry.distances import mean_nearest
@@ -22,12 +22,12 @@ TINY = ["--width", 24, "--depth", 1, "--batch", 256, "--device", "cpu"]
 @pytest.fixture(scope="module", autouse=True)
 def small():
     """One thread, since threads would wait for each other; and a small pool of paths."""
-    threads, parts = torch.get_num_threads(), training.PARTS
+    threads, parts = torch.get_num_threads(), trainer.PARTS
     torch.set_num_threads(1)
-    training.PARTS = 1
+    trainer.PARTS = 1
     yield
     torch.set_num_threads(threads)
-    training.PARTS = parts
+    trainer.PARTS = parts
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from geoflow.data.rigs import Character
 from geoflow.geometry.skeleton_metrics import cd_j2j
 from geoflow.joints import Clustering, JointPredictor, load_joint_predictor, read_clustering
 from geoflow.recipes import get_recipe
-from geoflow.training import Trainer, start_processes
+from geoflow.trainer import Trainer, start_processes
 
 SMALL = {"width": 64, "latents": 16, "rounds": 2, "hidden": 64, "point_hidden": 64}
 

@@ -58,7 +58,7 @@ class Frame:
 
 
 class SurfaceSource:
-    """Points of a surface, evenly by area and never twice the same. A `geoflow.training.Source`.
+    """Points of a surface, evenly by area and never twice the same. A `geoflow.trainer.Source`.
 
     Args:
         vertices: (V, 3) in any unit.
