@@ -25,8 +25,9 @@ from geoflow.data.points import PointSource
 from geoflow.data.shards import Shape, ShapeWriter
 from geoflow.pipelines import load_generator
 from geoflow.preview import draw_samples
-from geoflow.recipes import RECIPES, Recipe, get_recipe, objects_points
-from geoflow.training import RunOptions, Trainer, run_training, start_processes
+from geoflow.recipes import RECIPES, PseudoHuber, Recipe, get_recipe, objects_points
+from geoflow.trainer import Trainer, start_processes
+from geoflow.training import RunOptions, run_training
 
 ROOT = Path(__file__).parent.parent
 R = 16
@@ -439,6 +440,24 @@ def test_tiny_recipe_is_the_large_one_in_small():
         assert not shared or getattr(small, field.name) == getattr(large, field.name)
     with pytest.raises(ValueError, match="did you mean 'objects-sdf'"):
         get_recipe("object-sdf")
+
+
+def test_pseudo_huber_does_not_pay_for_a_jump_with_blur():
+    norm = PseudoHuber(0.01)
+    error = torch.tensor([[1e-4, 1e-4, 1e-4], [3.0, 4.0, 0.0], [0.0, 0.0, 0.0]])
+    sizes = norm(error)
+    assert sizes[0].item() == pytest.approx(1e-8 / 0.02, rel=1e-2)  # a square within c
+    assert sizes[1].item() == pytest.approx(5 / 3**0.5 - 0.01, rel=1e-4)  # a distance beyond it
+    assert sizes[2].item() == 0
+    # Nine targets at 0 and one at 1: the mean square would settle at 0.1.
+    targets, guess = torch.zeros(10, 3), torch.full((3,), 0.5, requires_grad=True)
+    targets[9] = 1
+    optimizer = torch.optim.Adam([guess], lr=0.01)
+    for _ in range(200):
+        optimizer.zero_grad()
+        norm(guess - targets).mean().backward()
+        optimizer.step()
+    assert guess.detach().abs().max().item() < 0.01
 
 
 def test_the_point_recipes_are_one_in_three_forms():
