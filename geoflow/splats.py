@@ -43,7 +43,7 @@ def draw_points(
     radius = float(np.linalg.norm(high - low)) / 2 or 1.0 if radius is None else radius
     if not radius > 0:
         raise ValueError(f"radius must be positive; it is {radius}")
-    across, up, back = _camera(azimuth, elevation)
+    across, up, back = camera_axes(azimuth, elevation)
     place = (points[:, :3] - middle) / radius
     column = np.rint((place @ across + 1) * (size - 1) / 2).astype(np.int64)
     row = np.rint((1 - place @ up) * (size - 1) / 2).astype(np.int64)
@@ -61,8 +61,8 @@ def draw_points(
     return np.rint(255 * picture).astype(np.uint8).reshape(size, size, 3)
 
 
-def _camera(azimuth: float, elevation: float) -> tuple[NDArray[np.float64], ...]:
-    """Unit vectors to the picture's right, up, and back to the camera."""
+def camera_axes(azimuth: float, elevation: float) -> tuple[NDArray[np.float64], ...]:
+    """Unit vectors to the picture's right, up, and back to the camera; angles in degrees."""
     a, e = math.radians(azimuth), math.radians(elevation)
     back = np.array([math.sin(a) * math.cos(e), math.sin(e), math.cos(a) * math.cos(e)])
     across = np.array([math.cos(a), 0.0, -math.sin(a)])

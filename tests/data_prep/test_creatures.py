@@ -162,7 +162,34 @@ def test_bad_arguments_are_told_in_one_line(tmp_path, arguments, named):
     assert named in result.stderr and result.stderr.count("\n") == 1
 
 
-def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch):
+def test_an_interrupted_run_goes_on(tmp_path, monkeypatch):
+    whole, file = tmp_path / "whole.npz", tmp_path / "a.npz"
+    assert run(whole, "--count", 3, "--points", 64).exit_code == 0
+    draw, asked = creatures.draw_creature, []
+
+    def stop_at_third(seed, number, count):
+        asked.append(number)
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return draw(seed, number, count)
+
+    monkeypatch.setattr(creatures, "draw_creature", stop_at_third)
+    result = run(file, "--count", 3, "--points", 64)
+    assert result.exit_code == 130 and "2 of 3 are kept" in result.stderr
+    assert not file.exists() and len(read_characters(f"{file}.part.npz")) == 2
+    other = run(file, "--count", 3, "--points", 64, "--seed", 1)
+    assert other.exit_code == 1 and "must be of the same command" in other.stderr
+    result = run(file, "--count", 3, "--points", 64)
+    assert result.exit_code == 0, result.output
+    assert asked == [0, 1, 2, 0, 0, 2]  # number 0 shows that the kept ones are of this command
+    assert not Path(f"{file}.part.npz").exists()
+    for one, two in zip(read_characters(file), read_characters(whole), strict=True):
+        assert one.name == two.name and np.array_equal(one.points, two.points)
+        assert np.array_equal(one.joints, two.joints)
+        np.testing.assert_allclose(one.normals, two.normals, atol=0.02)
+
+
+def test_a_run_interrupted_at_once_leaves_nothing(tmp_path, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
