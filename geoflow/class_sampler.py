@@ -143,6 +143,7 @@ class ClassSampler:
                 self.sampling.times(self.transport, steps, cumulative=cumulative),
                 Condition(labels, context),
                 cumulative=cumulative,
+                mean_last=self.sampling.mean_last,
                 guidance=guidance,
                 null=Condition(torch.full_like(labels, unknown), context),
                 on_step=on_step,

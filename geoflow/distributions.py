@@ -220,7 +220,14 @@ class PointDistribution:
         times = self.sampling.times(self.transport, steps, cumulative=cumulative)
         for block in range(-(-n // BLOCK)):
             noise = draw_noise(seed, block, (BLOCK, self.frame.channels)).to(self.device)
-            made = sample(self.transport, self.net, noise, times, cumulative=cumulative)
+            made = sample(
+                self.transport,
+                self.net,
+                noise,
+                times,
+                cumulative=cumulative,
+                mean_last=self.sampling.mean_last,
+            )
             kept = self.frame.decode(made[: n - block * BLOCK].double())
             yield kept.float().cpu().numpy()
 

@@ -20,8 +20,8 @@ from geoflow.geometry.joint_names import body_parents, is_humanoid
 from geoflow.geometry.skeleton import Clusters, agreement, build_tree, cluster_joints
 from geoflow.networks.layers import Condition
 from geoflow.pipelines import checkpoint_folder
-from geoflow.sampling import sample, time_grid
-from geoflow.settings import network_with, read_transport
+from geoflow.sampling import sample
+from geoflow.settings import network_with, read_sampling, read_transport
 
 BUNDLED = ("characters",)
 MOST_POINTS = 4096
@@ -101,7 +101,7 @@ class JointPredictor:
                 f"config.json: network.name must be JointTransformer to predict joints; got "
                 f"{name!r}; train the recipe characters-joints"
             )
-        self.transport = read_transport(config)
+        self.transport, self.sampling = read_transport(config), read_sampling(config)
         self.net = network_with(config, weights)
         self.net.eval().requires_grad_(False).to(device)
         names = config.get("data", {}).get("categories", [])
@@ -145,9 +145,10 @@ class JointPredictor:
                 self.transport,
                 self.net,
                 noise,
-                time_grid(self.transport, steps),
+                self.sampling.times(self.transport, steps, cumulative=cumulative),
                 cond,
                 cumulative=cumulative,
+                mean_last=self.sampling.mean_last,
             )
         return ends[0].float().cpu().numpy()
 

@@ -29,11 +29,13 @@ class SamplingSettings:
         shift, lead: of the time grid, see geoflow.sampling.time_grid; `lead` where the map is
             folded.
         cumulative_calls: fold the map up to so many calls; None always.
+        mean_last: see geoflow.sampling.sample.
     """
 
     shift: float = 1.0
     lead: float = 0.0
     cumulative_calls: int | None = None
+    mean_last: bool = False
 
     def folds(self, steps: int) -> bool:
         """Whether so many calls fold the cumulative map, where nobody says."""
@@ -146,7 +148,10 @@ def read_sampling(config: dict[str, Any]) -> SamplingSettings:
     _must(calls is None or _is_whole(calls, 0), "sampling.cumulative_calls", what, calls)
     lead = _number(config, "sampling.lead", 0.0)
     _must(0 <= lead < 1, "sampling.lead", "at least 0 and below 1", lead)
-    return SamplingSettings(_number(config, "sampling.shift", 1.0, above=0), lead, calls)
+    mean_last = _get(config, "sampling.mean_last", False)
+    _must(isinstance(mean_last, bool), "sampling.mean_last", "true or false", mean_last)
+    shift = _number(config, "sampling.shift", 1.0, above=0)
+    return SamplingSettings(shift, lead, calls, mean_last)
 
 
 def read_frame(config: dict[str, Any]) -> Frame:

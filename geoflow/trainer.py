@@ -272,7 +272,7 @@ class Trainer:
             "network": self.network_config,
             "transport": {"name": r.transport, "arguments": r.transport_arguments},
             "data": self.source.describe(),
-            "sampling": {"lead": r.lead},
+            "sampling": {"lead": r.lead, "mean_last": r.mean_last},
             "training": {
                 "recipe": r.name,
                 "step": self.step,

@@ -143,6 +143,28 @@ def test_steps_are_reported_and_the_last_state_is_returned(net, noise):
     assert not torch.equal(seen[0][1], seen[1][1])
 
 
+@pytest.mark.parametrize("name", ["u-FM", "x1-FM", "DDIM", "EDM"])
+def test_the_last_of_several_calls_may_go_to_the_mean(name, noise):
+    transport, asked = get_transport(name), []
+
+    def net(x, t, r, cond):
+        asked.append((float(t[0]), float(r[0])))
+        return 0.3 * x + r.view(-1, *[1] * (x.dim() - 1))
+
+    times = time_grid(transport, 3)
+    states = []
+    sample(transport, net, noise, times, on_step=lambda _, x: states.append(x))
+    t, end = (torch.full((len(noise),), float(v)) for v in times[2:])
+    wanted = transport.apply(states[1], transport.predict(net, states[1], t, t), t, end)
+    asked.clear()
+    made = sample(transport, net, noise, times, mean_last=True)
+    assert [t == r for t, r in asked] == [False, False, True]
+    assert torch.allclose(made, wanted, atol=1e-5) and not torch.allclose(made, states[2])
+    once = time_grid(transport, 1)
+    a, b = (sample(transport, net, noise, once, mean_last=m) for m in (False, True))
+    assert torch.equal(a, b)
+
+
 @pytest.mark.parametrize("name", ["u-FM", "DDIM", "EDM", "noise-linear"])
 def test_time_grid_runs_from_noise_to_data(name):
     transport = get_transport(name)

@@ -45,7 +45,8 @@ def test_good_settings(weights):
     assert transport.name == "data-linear" and transport.noise_std == 4.0
     assert all(torch.equal(v, weights[k]) for k, v in net.state_dict().items())
     more = CONFIG | {"sampling": {"shift": 2.5, "lead": 0.4, "cumulative_calls": 1}}
-    assert read_grid_settings(more).sampling == SamplingSettings(2.5, 0.4, 1)
+    more["sampling"]["mean_last"] = True
+    assert read_grid_settings(more).sampling == SamplingSettings(2.5, 0.4, 1, True)
 
 
 ODD = {
@@ -82,6 +83,7 @@ ODD = {
     "sampling": [None, [], 3],
     "sampling.shift": [None, 0, -1, "1", float("nan"), float("inf")],
     "sampling.lead": [None, -0.1, 1, "0", float("nan")],
+    "sampling.mean_last": [None, 0, 1, "true", []],
     "sampling.cumulative_calls": [-1, 1.5, "1", [], True],
 }  # fmt: skip
 

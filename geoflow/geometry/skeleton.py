@@ -198,7 +198,7 @@ def build_tree(
 ) -> np.ndarray:
     """Parents of joints: the minimum spanning tree of bones that stay inside the body.
 
-    A bone costs its length, more where it leaves the body (`outside` times the share), 1.6 times
+    A bone costs its length, more where it leaves the body (`outside` times the share), 1.4 times
     where it leaves the plane x = 0 in which a character that faces +z is symmetric, and 3 times
     where it crosses it: limbs hang together before they hang on the trunk.
 
@@ -228,7 +228,7 @@ def build_tree(
     inside = inside_share(np.stack((joints[first], joints[second]), 1), points, normals)
     side = joints[:, 0] - (points[:, 0].min() + points[:, 0].max()) / 2
     side = np.sign(side) * (np.abs(side) >= MIDDLE)
-    leaves = np.where((side[first] == 0) != (side[second] == 0), 1.6, 1.0)
+    leaves = np.where((side[first] == 0) != (side[second] == 0), 1.4, 1.0)
     leaves = np.where(side[first] * side[second] < 0, 3.0, leaves)
     cost = np.zeros((count, count))
     cost[first, second] = length * (1 + outside * (1 - inside)) * leaves + 1e-6
