@@ -4,10 +4,11 @@
         --bodies bodies_held_out.npz --training DATA [--device cuda] [--csv scores.csv]
 
 For each test set: CD-J2J (per cent of the longest side), IoU, precision, recall, joints found
-against joints there, and edges of the tree; at 1, 2 and 50 calls of the cumulative map, the
-r = t sampler at 50, and with no network at all: the mean skeleton of the training bodies in
-T-pose, scaled to the box. A few characters differ by points from one noise to the next: --seeds 4
-gives the mean over four. Runs with torch, numpy, scipy and safetensors alone.
+against joints there, and edges of the tree; at 1, 2 and 50 calls, sampled as "sampling" in the
+checkpoint's config.json or --sampling says, at the most of them with r = t, and with no network
+at all: the mean skeleton of the training bodies in T-pose, scaled to the box. A few characters
+differ by points from one noise to the next: --seeds 4 gives the mean over four. Runs with torch,
+numpy, scipy and safetensors alone.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from geoflow.geometry.skeleton_metrics import (
     tree_recall,
 )
 from geoflow.joints import JointPredictor, Skeleton, load_joint_predictor, read_clustering
+from geoflow.settings import read_sampling
 
 Find = Callable[[Character, int], Skeleton]
 """(character, seed of the noise) -> its skeleton."""
@@ -103,11 +105,16 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=10**9, help="characters of a set")
     parser.add_argument("--seeds", type=int, default=1, help="of the noise, for each character")
     parser.add_argument("--clustering", type=json.loads, help='JSON, such as {"bandwidth": 0.02}')
+    parser.add_argument("--sampling", type=json.loads, help='JSON, such as {"mean_last": false}')
     parser.add_argument("--csv", type=Path)
     options = parser.parse_args()
+    if options.seeds < 1:
+        parser.error(f"--seeds must be at least 1; got {options.seeds}")
     predictor = load_joint_predictor(options.checkpoint, options.device)
     if options.clustering:
         predictor.clustering = read_clustering(options.clustering)
+    if options.sampling:
+        predictor.sampling = read_sampling({"sampling": options.sampling})
     sets: dict[str, tuple[str, list[Character]]] = {}
     for path in options.rigs:
         for c in read_characters(path):

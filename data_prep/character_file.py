@@ -17,7 +17,7 @@ KEEP_EVERY = 500
 def make_characters(out: Path, count: int, draw: Callable[[int], Character]) -> None:
     """Writes `count` characters to OUT, which appears whole or not at all.
 
-    Until then OUT.part.npz has those made so far: all of them after Ctrl-C or an error.
+    Until then OUT.part has those made so far: all of them after Ctrl-C or an error.
 
     Args:
         out: npz to write.
@@ -25,10 +25,10 @@ def make_characters(out: Path, count: int, draw: Callable[[int], Character]) -> 
         draw: makes number k, which must depend on nothing but k.
 
     Raises:
-        ValueError: OUT.part.npz is damaged, or was not made by this `draw`.
+        ValueError: OUT.part is damaged, was not made by this `draw`, or holds more than `count`.
     """
-    part = out.with_name(out.name + ".part.npz")
-    made = _begun(part, draw)[:count] if part.exists() else []
+    part = out.with_name(out.name + ".part")  # no .npz: a folder of sets is read whole
+    made = _begun(part, count, draw) if part.exists() else []
     if made:
         note(f"goes on after the {len(made)} in {part}; delete it to start anew")
     try:
@@ -48,13 +48,23 @@ def make_characters(out: Path, count: int, draw: Callable[[int], Character]) -> 
     note(f"{out}: {count} characters, {out.stat().st_size / 2**20:.1f} MiB")
 
 
-def _begun(part: Path, draw: Callable[[int], Character]) -> list[Character]:
+def _begun(part: Path, count: int, draw: Callable[[int], Character]) -> list[Character]:
     """The characters of an interrupted run, if its first one comes out the same again."""
     made, first = read_characters(part), draw(0)
-    same = (made[0].name, made[0].points.shape) == (first.name, first.points.shape)
-    if not (same and np.array_equal(made[0].joints, first.joints)):
+    if len(made) > count:
         raise ValueError(
-            f"{part} must be of the same command to go on; its {made[0].name} comes out otherwise "
+            f"--count must be at least {len(made)} to go on, as many as {part} holds; got {count}; "
+            "ask for more, or delete it"
+        )
+    kept = made[0]
+    same = (kept.name, kept.points.shape, kept.joints.shape) == (
+        first.name,
+        first.points.shape,
+        first.joints.shape,
+    )
+    if not (same and np.allclose(kept.joints, first.joints, atol=1e-4)):
+        raise ValueError(
+            f"{part} must be of the same command to go on; its {kept.name} comes out otherwise "
             "now; delete it, or repeat the command that it is from"
         )
     return made

@@ -4,7 +4,7 @@
 
 Three in ten are fishes, three are toys with big heads, the others animals on two to eight legs or
 none, robots and blobs. Shapes are low-poly and varied; joints are where artists put them. Creature
-k depends on (seed, k) alone. 0.05 s a creature and core at 1,100 points; Ctrl-C keeps what is done,
+k depends on (seed, k) alone. About 0.2 s a creature and core; Ctrl-C keeps what is done,
 and the same command goes on. --meshes DIR also writes each creature's mesh, to try `geoflow joints`
 on.
 

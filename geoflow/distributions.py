@@ -207,6 +207,7 @@ class PointDistribution:
             steps: network calls a point, at least 1.
             seed: not negative.
             cumulative: False is the ordinary sampler, r = t at every call.
+                True is the map; see `mean_last` in geoflow.sampling.sample for the last call.
 
         Yields:
             (at most 16384, 3) float32 in the mesh's own frame; (.., 6) with RGB, about in [0, 1].

@@ -125,7 +125,8 @@ class JointPredictor:
             points: (N, 3) in the training frame: y up, facing +z, longest side 1.8, centred.
             normals: (N, 3) outward unit normals.
             steps: network calls.
-            cumulative: True folds the map, False samples with r = t, the multi-step way.
+            cumulative: True folds the map (with r = t in the last of several calls, if config.json
+                says so), False samples with r = t, the multi-step way.
             category: "body" (22 joints), "creature" or "any".
             seed: of the noise.
 

@@ -147,7 +147,8 @@ def cumulative_loss(
         difference_share: the step is at least this share of r - t.
         adaptive: c of the per-sample weight 1 / (error + c), or None for no weight (a
             low-dimensional target is biased by it).
-        error_norm: (B, ...) -> (B,) quadratic size of an error.
+        error_norm: (B, ...) -> (B,) size of an error. At r = t it must be quadratic: the minimiser
+            is then the conditional mean.
         cumulative_norm: that of the first k samples, if another.
         raw_units: measure errors in units of the network's raw output: EDM's weight 1 / c_out^2
             [Karras et al. 2022, Table 1], without which low noise levels count for nothing.
@@ -157,7 +158,7 @@ def cumulative_loss(
 
     Returns:
         loss: scalar to differentiate.
-        error: (B,) detached squared errors, for the log.
+        error: (B,) detached errors as the norms measure them, for the log.
 
     Raises:
         ValueError: unknown derivative.

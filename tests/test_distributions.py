@@ -1,5 +1,6 @@
 """geoflow distribution: a fit lowers the distance and goes on after a stop; errors are a line."""
 
+import dataclasses
 import json
 import math
 import shutil
@@ -109,6 +110,19 @@ def test_few_calls_are_spent_late(fitted):
     asked.clear()
     next(model.stream(8, steps=3, cumulative=False))
     assert asked == pytest.approx([0, 1 / 3, 2 / 3], abs=1e-5)
+
+
+def test_the_last_call_goes_to_the_mean_if_the_checkpoint_says_so(fitted):
+    model = load_distribution(fitted)
+    assert not model.sampling.mean_last
+    model.sampling = dataclasses.replace(model.sampling, mean_last=True)
+    instant = []
+    net, model.net = (
+        model.net,
+        lambda x, t, r, cond: instant.append(bool((t == r).all())) or net(x, t, r, cond),
+    )
+    next(model.stream(8, steps=3))
+    assert instant == [False, False, True]
 
 
 def test_the_data_have_unit_variance_as_the_transport_assumes(fitted):

@@ -152,6 +152,24 @@ def test_checkpoints_come_from_a_folder(tmp_path):
         load_joint_predictor("no such folder")
 
 
+def test_two_calls_meet_late_and_the_last_goes_to_the_mean():
+    predictor, recipe = load_joint_predictor("characters"), get_recipe("characters-joints")
+    sampling = predictor.sampling
+    assert (sampling.lead, sampling.mean_last) == (recipe.lead, recipe.mean_last) == (0.6, True)
+    asked = []  # clock times
+    net, predictor.net = (
+        predictor.net,
+        lambda x, t, r, cond: asked.append((float(t[0]), float(r[0]))) or net(x, t, r, cond),
+    )
+    points = np.random.default_rng(0).normal(size=(64, 3)) * 0.3
+    normals = points / np.linalg.norm(points, axis=1, keepdims=True)
+    predictor.travel(points, normals, steps=2)
+    assert np.array(asked) == pytest.approx(np.array([[0, 0.8], [0.8, 0.8]]), abs=1e-4)
+    asked.clear()
+    predictor.travel(points, normals, steps=1)
+    assert np.array(asked) == pytest.approx(np.array([[0, 1]]), abs=1e-4)
+
+
 def test_clustering_of_the_config():
     assert read_clustering({}) == Clustering()
     assert read_clustering({"bandwidth": 0.02}) == Clustering(bandwidth=0.02)

@@ -18,7 +18,7 @@ from geoflow.networks.layers import Condition
 HELD_OUT_PACKS = ("fish_pack", "kaykit")
 """Never trained on, wherever they are found."""
 CATEGORIES = ("body", "creature")
-BODY_SHARE = 0.5
+BODY_SHARE = 0.4
 MOST_JOINTS = 255
 
 

@@ -176,13 +176,15 @@ def test_an_interrupted_run_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(creatures, "draw_creature", stop_at_third)
     result = run(file, "--count", 3, "--points", 64)
     assert result.exit_code == 130 and "2 of 3 are kept" in result.stderr
-    assert not file.exists() and len(read_characters(f"{file}.part.npz")) == 2
+    assert not file.exists() and len(read_characters(f"{file}.part")) == 2
     other = run(file, "--count", 3, "--points", 64, "--seed", 1)
     assert other.exit_code == 1 and "must be of the same command" in other.stderr
+    fewer = run(file, "--count", 1, "--points", 64)
+    assert fewer.exit_code == 1 and "--count must be at least 2" in fewer.stderr
     result = run(file, "--count", 3, "--points", 64)
     assert result.exit_code == 0, result.output
-    assert asked == [0, 1, 2, 0, 0, 2]  # number 0 shows that the kept ones are of this command
-    assert not Path(f"{file}.part.npz").exists()
+    assert asked == [0, 1, 2, 0, 0, 0, 2]  # number 0 shows that the kept ones are of this command
+    assert not Path(f"{file}.part").exists()
     for one, two in zip(read_characters(file), read_characters(whole), strict=True):
         assert one.name == two.name and np.array_equal(one.points, two.points)
         assert np.array_equal(one.joints, two.joints)
