@@ -338,11 +338,11 @@ DISTRIBUTION = "shape-distribution"
 _EVEN, _LATE = TimeSampling(mean=0.6, std=1.0), TimeSampling(mean=1.2, std=1.5)
 DISTRIBUTION_FORMS: dict[str, tuple[dict[str, Any], TimeSampling, float]] = {
     "edm": ({"data_std": 1.0}, _EVEN, 0.7),
-    "x1-fm": ({"preconditioning": "edm"}, _LATE, 0.0),
-    "u-fm": ({}, _LATE, 0.0),
+    "x1-fm": ({"preconditioning": "edm"}, _LATE, 0.5),
+    "u-fm": ({}, _LATE, 0.5),
 }
-"""Arguments of the transport, logistic-normal times, and lead of few calls (measured for EDM), by
-the form's name in small letters."""
+"""Arguments of the transport, logistic-normal times, and lead of few calls, by the form's name in
+small letters."""
 
 
 def shape_distribution(form: str = "EDM") -> Recipe:
