@@ -59,8 +59,7 @@ def say(text: str) -> None:
 
 def fold(model: distributions.PointDistribution, noise: torch.Tensor, calls: int) -> torch.Tensor:
     """The cumulative map."""
-    times = model.sampling.times(model.transport, calls, cumulative=True)
-    return sample(model.transport, model.net, noise, times)
+    return model.sampling.sample(model.transport, model.net, noise, calls, cumulative=True)
 
 
 def euler(model: distributions.PointDistribution, noise: torch.Tensor, calls: int) -> torch.Tensor:

@@ -135,8 +135,7 @@ def main() -> None:
         if options.training:
             methods["mean skeleton"] = template(read_characters(options.training))
         for method, find in methods.items():
-            seeds = 1 if method == "mean skeleton" else options.seeds
-            rows.append(row(name, method, characters, find, seeds))
+            rows.append(row(name, method, characters, find, options.seeds))
             print(" | ".join(rows[-1]), flush=True)
     if options.csv:
         with options.csv.open("w", newline="") as file:

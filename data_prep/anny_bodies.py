@@ -30,11 +30,10 @@ import typer  # noqa: E402
 sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent)]
 
 import clothing  # noqa: E402
-from character_file import make_characters  # noqa: E402
+from character_file import check_request, make_characters  # noqa: E402
 
-from geoflow.commands import OneLineCommand, check_least, one_line, usage  # noqa: E402
+from geoflow.commands import OneLineCommand, one_line  # noqa: E402
 from geoflow.data.rigs import Character, fit_frame  # noqa: E402
-from geoflow.files import check_target  # noqa: E402
 from geoflow.geometry.characters import joint_diameters, sample_faces, sample_outside  # noqa: E402
 from geoflow.geometry.export import write_mesh  # noqa: E402
 
@@ -295,12 +294,7 @@ def main(
     meshes: Annotated[Path | None, typer.Option(help="Folder for a .glb of each body.")] = None,
 ) -> None:
     """Write COUNT bodies to OUT."""
-    check_least(1, count=count)
-    check_least(0, seed=seed)
-    check_least(64, points=points)
-    usage(lambda: check_target(out, overwrite=True))
-    if meshes is not None:
-        meshes.mkdir(parents=True, exist_ok=True)
+    check_request(out, meshes, count=count, seed=seed, points=points)
     rig = load_rig()
 
     def draw(k: int) -> Character:

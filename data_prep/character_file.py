@@ -7,11 +7,22 @@ from pathlib import Path
 
 import numpy as np
 
-from geoflow.commands import note
+from geoflow.commands import check_least, note, usage
 from geoflow.data.rigs import Character, read_characters, write_characters
+from geoflow.files import check_target
 from geoflow.progress import progress_bar
 
 KEEP_EVERY = 500
+
+
+def check_request(out: Path, meshes: Path | None, *, count: int, seed: int, points: int) -> None:
+    """Fails at once where a command cannot be carried out; makes the folder for meshes."""
+    check_least(1, count=count)
+    check_least(0, seed=seed)
+    check_least(64, points=points)
+    usage(lambda: check_target(out, overwrite=True))
+    if meshes is not None:
+        meshes.mkdir(parents=True, exist_ok=True)
 
 
 def make_characters(out: Path, count: int, draw: Callable[[int], Character]) -> None:

@@ -32,12 +32,11 @@ import creature_beasts as beasts  # noqa: E402
 import creature_crawlers as crawlers  # noqa: E402
 import creature_fish as swimmers  # noqa: E402
 import creature_toys as toys  # noqa: E402
-from character_file import make_characters  # noqa: E402
+from character_file import check_request, make_characters  # noqa: E402
 from creature_parts import Builder  # noqa: E402
 
-from geoflow.commands import OneLineCommand, check_least, one_line, usage  # noqa: E402
+from geoflow.commands import OneLineCommand, one_line  # noqa: E402
 from geoflow.data.rigs import Character, fit_frame  # noqa: E402
-from geoflow.files import check_target  # noqa: E402
 from geoflow.geometry.characters import joint_diameters, sample_outside  # noqa: E402
 from geoflow.geometry.export import write_mesh  # noqa: E402
 
@@ -115,12 +114,7 @@ def main(
     meshes: Annotated[Path | None, typer.Option(help="Folder for a .glb of each.")] = None,
 ) -> None:
     """Write COUNT creatures to OUT."""
-    check_least(1, count=count)
-    check_least(0, seed=seed)
-    check_least(64, points=points)
-    usage(lambda: check_target(out, overwrite=True))
-    if meshes is not None:
-        meshes.mkdir(parents=True, exist_ok=True)
+    check_request(out, meshes, count=count, seed=seed, points=points)
 
     def draw(k: int) -> Character:
         character, made = draw_creature(seed, k, points)

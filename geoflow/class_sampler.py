@@ -13,7 +13,6 @@ from torch import Tensor
 
 from geoflow.checks import at_least, one_of
 from geoflow.networks.layers import Condition
-from geoflow.sampling import sample
 from geoflow.settings import GridSettings, PointSettings, network_with, read_transport
 from geoflow.threads import single_threaded_torch
 
@@ -133,17 +132,14 @@ class ClassSampler:
         ]
         labels = torch.tensor(index, device=self.device)
         context = None if context is None else context.to(self.device)
-        if cumulative is None:
-            cumulative = self.sampling.folds(steps)
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
-            return sample(
+            return self.sampling.sample(
                 self.transport,
                 self.net,
                 noise.to(self.device),
-                self.sampling.times(self.transport, steps, cumulative=cumulative),
+                steps,
                 Condition(labels, context),
                 cumulative=cumulative,
-                mean_last=self.sampling.mean_last,
                 guidance=guidance,
                 null=Condition(torch.full_like(labels, unknown), context),
                 on_step=on_step,

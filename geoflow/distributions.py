@@ -28,7 +28,6 @@ from geoflow.geometry.cloudfile import ply_header, ply_rows
 from geoflow.pipelines import draw_noise, pick_device
 from geoflow.recipes import DISTRIBUTION, Recipe, shape_distribution
 from geoflow.runstate import STATE
-from geoflow.sampling import sample
 from geoflow.settings import network_with, read_frame, read_sampling, read_transport
 from geoflow.trainer import Trainer
 from geoflow.transport import get_transport
@@ -218,16 +217,10 @@ class PointDistribution:
         at_least("n", n, 1)
         at_least("steps", steps, 1)
         at_least("seed", seed, 0)
-        times = self.sampling.times(self.transport, steps, cumulative=cumulative)
         for block in range(-(-n // BLOCK)):
             noise = draw_noise(seed, block, (BLOCK, self.frame.channels)).to(self.device)
-            made = sample(
-                self.transport,
-                self.net,
-                noise,
-                times,
-                cumulative=cumulative,
-                mean_last=self.sampling.mean_last,
+            made = self.sampling.sample(
+                self.transport, self.net, noise, steps, cumulative=cumulative
             )
             kept = self.frame.decode(made[: n - block * BLOCK].double())
             yield kept.float().cpu().numpy()

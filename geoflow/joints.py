@@ -20,7 +20,6 @@ from geoflow.geometry.joint_names import body_parents, is_humanoid
 from geoflow.geometry.skeleton import Clusters, agreement, build_tree, cluster_joints
 from geoflow.networks.layers import Condition
 from geoflow.pipelines import checkpoint_folder
-from geoflow.sampling import sample
 from geoflow.settings import network_with, read_sampling, read_transport
 
 BUNDLED = ("characters",)
@@ -142,14 +141,8 @@ class JointPredictor:
         cond = Condition(torch.tensor([index], device=self.device), context)
         noise = draw_noise(seed, 0, (1, len(points), 3)).to(self.device)
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
-            ends = sample(
-                self.transport,
-                self.net,
-                noise,
-                self.sampling.times(self.transport, steps, cumulative=cumulative),
-                cond,
-                cumulative=cumulative,
-                mean_last=self.sampling.mean_last,
+            ends = self.sampling.sample(
+                self.transport, self.net, noise, steps, cond, cumulative=cumulative
             )
         return ends[0].float().cpu().numpy()
 

@@ -11,41 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from geoflow.checks import one_of
-from geoflow.objective import TimeSampling, mean_square
-
-
-@dataclass(frozen=True)
-class GridError:
-    """Squared error of a grid plus `weight` times that of its finite differences.
-
-    Both are quadratic, so the minimiser is the same conditional mean; the second term makes thin
-    parts and ripples count, which are small in the plain mean.
-    """
-
-    weight: float = 2.0
-
-    def __call__(self, error: Tensor) -> Tensor:
-        """(B, R, R, R) -> (B,)."""
-        total = mean_square(error)
-        for axis in (1, 2, 3):
-            total = total + self.weight * mean_square(error.diff(dim=axis))
-        return total
-
-
-@dataclass(frozen=True)
-class PseudoHuber:
-    """sqrt(e^2 + c^2) - c of the root mean square e of an error: a distance beyond c.
-
-    For targets that are known, as those of paths: where the map jumps from part to part of a
-    surface, a mean of squares would buy a smaller jump with blur all around it. (Song and Dhariwal
-    2024 train consistency models with it.)
-    """
-
-    c: float
-
-    def __call__(self, error: Tensor) -> Tensor:
-        """(B, ...) -> (B,)."""
-        return (mean_square(error) + self.c**2).sqrt() - self.c
+from geoflow.objective import GridError, PseudoHuber, TimeSampling, mean_square
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from torch.overrides import TorchFunctionMode
 
 from geoflow.data.surface import Frame
 from geoflow.networks import NETWORKS, build_network
-from geoflow.sampling import time_grid
-from geoflow.transport import Transport, get_transport
+from geoflow.sampling import sample, time_grid
+from geoflow.transport import Net, Transport, get_transport
 
 MOST = 10_000
 """Above any sensible width, depth or side: a damaged number must not fill the memory."""
@@ -37,14 +37,36 @@ class SamplingSettings:
     cumulative_calls: int | None = None
     mean_last: bool = False
 
-    def folds(self, steps: int) -> bool:
-        """Whether so many calls fold the cumulative map, where nobody says."""
-        return self.cumulative_calls is None or steps <= self.cumulative_calls
+    def sample(
+        self,
+        transport: Transport,
+        net: Net,
+        noise: Tensor,
+        steps: int,
+        cond: Any = None,
+        *,
+        cumulative: bool | None = None,
+        **options: Any,
+    ) -> Tensor:
+        """Carries noise to data in `steps` calls the way these settings say.
 
-    def times(self, transport: Transport, steps: int, *, cumulative: bool) -> Tensor:
-        """(steps + 1,) times from the noise end to the data end."""
+        Args:
+            cumulative: None does as `cumulative_calls` says.
+            transport, net, noise, cond, options: see geoflow.sampling.sample.
+        """
+        if cumulative is None:
+            cumulative = self.cumulative_calls is None or steps <= self.cumulative_calls
         lead = self.lead if cumulative else 0.0
-        return time_grid(transport, steps, shift=self.shift, lead=lead)
+        return sample(
+            transport,
+            net,
+            noise,
+            time_grid(transport, steps, shift=self.shift, lead=lead),
+            cond,
+            cumulative=cumulative,
+            mean_last=self.mean_last,
+            **options,
+        )
 
 
 @dataclass(frozen=True)

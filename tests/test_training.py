@@ -23,9 +23,10 @@ from geoflow.cli import app
 from geoflow.data.grids import GridSource
 from geoflow.data.points import PointSource
 from geoflow.data.shards import Shape, ShapeWriter
+from geoflow.objective import PseudoHuber
 from geoflow.pipelines import load_generator
 from geoflow.preview import draw_samples
-from geoflow.recipes import RECIPES, PseudoHuber, Recipe, get_recipe, objects_points
+from geoflow.recipes import RECIPES, Recipe, get_recipe, objects_points
 from geoflow.trainer import Trainer, start_processes
 from geoflow.training import RunOptions, run_training
 
