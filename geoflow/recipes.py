@@ -347,17 +347,18 @@ def shape_distribution(form: str = "EDM") -> Recipe:
         weight_decay=0.0,
         instant=0.3,
         ema=0.9995,
-        times=replace(times, to_data=0.8, from_noise=0.8, uniform=0.5, cumulative=0.75),
-        cumulative_norm=PseudoHuber(0.005),
+        times=replace(times, to_data=0.8, from_noise=0.8, uniform=0.5, cumulative=0.65),
+        cumulative_norm=PseudoHuber(0.01),
         adaptive=None,
         raw_units=True,
         paths=30,
         path_parts=32,
+        renew_paths=50,
         teachers=2,
         lead=lead,
         device_draws=True,
-        cost="7 to 9 minutes a surface on one H200" if measured else "",
-        score="CD 0.0080 / 0.0087 / 0.0101 at 60 / 3 / 1 calls on a chair; floor 0.0071"
+        cost="9 to 14 minutes a surface on one H200" if measured else "",
+        score="CD 0.0080 / 0.0082 / 0.0091 at 60 / 3 / 1 calls on a chair; floor 0.0071"
         if measured
         else "",
     )
