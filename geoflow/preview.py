@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from geoflow.networks.layers import Condition
-from geoflow.sampling import sample, time_grid
 from geoflow.splats import camera_axes
 
 if TYPE_CHECKING:
@@ -213,7 +212,7 @@ def sheet(tiles: np.ndarray, columns: int) -> bytes:
 
 
 def draw_samples(trainer: Trainer) -> bytes:
-    """PNG of one sample a category at 1, 2 and 8 calls, from the averaged network."""
+    """PNG of one sample a category at 1, 2 and 8 calls, sampled as the checkpoint will say."""
     labels = torch.arange(len(trainer.source.categories), device=trainer.device)
     generator = torch.Generator(trainer.device).manual_seed(0)
     data, given = trainer.source.batch(len(labels), torch.Generator().manual_seed(0))
@@ -222,12 +221,8 @@ def draw_samples(trainer: Trainer) -> bytes:
     tiles = []
     for steps in (1, 2, 8):
         with trainer.accelerator.autocast():
-            samples = sample(
-                trainer.transport,
-                trainer.ema,
-                noise,
-                time_grid(trainer.transport, steps),
-                cond,
+            samples = trainer.sampling.sample(
+                trainer.transport, trainer.ema, noise, steps, cond, cumulative=True
             )
         shapes = trainer.source.decode(samples)
         tiles.append((draw_clouds if shapes.dim() == 3 else draw_grids)(shapes, 128))

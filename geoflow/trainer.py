@@ -21,6 +21,7 @@ from geoflow.objective import Distillation, cumulative_loss
 from geoflow.paths import Pairs, Paths
 from geoflow.recipes import Recipe
 from geoflow.runstate import read_state, write_state
+from geoflow.settings import SamplingSettings
 from geoflow.transport import Net, get_transport
 
 if TYPE_CHECKING:
@@ -90,6 +91,11 @@ class Trainer:
         self.frozen: nn.Module | None = None
         self.paths: Paths | None = None
         self.compiled = False
+
+    @property
+    def sampling(self) -> SamplingSettings:
+        """How the averaged network is to be sampled."""
+        return SamplingSettings(lead=self.recipe.lead, mean_last=self.recipe.mean_last)
 
     @property
     def main(self) -> bool:
@@ -272,7 +278,7 @@ class Trainer:
             "network": self.network_config,
             "transport": {"name": r.transport, "arguments": r.transport_arguments},
             "data": self.source.describe(),
-            "sampling": {"lead": r.lead, "mean_last": r.mean_last},
+            "sampling": {"lead": self.sampling.lead, "mean_last": self.sampling.mean_last},
             "training": {
                 "recipe": r.name,
                 "step": self.step,

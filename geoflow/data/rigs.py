@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from geoflow.files import write_atomically
+from geoflow.geometry.skeleton import check_tree
 
 LONGEST = 1.8
 KEYS = (
@@ -102,7 +103,7 @@ def write_characters(path: str | Path, characters: Sequence[Character]) -> None:
     if len(counts) > 1:
         raise ValueError(f"characters of a set must have one number of points; got {counts}")
     for c in characters:
-        _check_tree(c.name, c.parents)
+        check_tree(c.parents, f"{c.name}: parents")
     offset = np.cumsum([0, *(len(c.joints) for c in characters)])
     buffer = io.BytesIO()
     np.savez_compressed(
@@ -158,7 +159,7 @@ def read_characters(path: str | Path) -> list[Character]:
                 table["feature_size"][begin:end],
             )
         )
-        _check_tree(f"{path}: {characters[-1].name}", characters[-1].parents)
+        check_tree(characters[-1].parents, f"{path}: {characters[-1].name}: parents")
     return characters
 
 
@@ -179,14 +180,3 @@ def _check_table(path: Path, table: dict[str, np.ndarray]) -> None:
     )
     if not good:
         raise ValueError(f"{path} is damaged: its arrays do not fit together; copy it again")
-
-
-def _check_tree(name: str, parents: np.ndarray) -> None:
-    """Every joint must lead to a root."""
-    at = np.arange(len(parents))
-    for _ in range(len(parents)):
-        at = np.where(at >= 0, np.asarray(parents)[at.clip(0)], -1)
-        if at.max() >= len(parents):
-            break
-    if at.max() >= 0 or np.min(parents) < -1:
-        raise ValueError(f"{name}: parents must form a tree; they hold a cycle or a wrong index")

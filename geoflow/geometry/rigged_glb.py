@@ -10,57 +10,18 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from geoflow.files import check_target, write_atomically
 from geoflow.geometry.export import CLAY, check_mesh
 from geoflow.geometry.mesh import vertex_normals
+from geoflow.geometry.skeleton import check_tree
 from geoflow.geometry.skinning import Skin
 
 _TYPES = {1: "SCALAR", 3: "VEC3", 4: "VEC4", 16: "MAT4"}
 _CODES = {"<u2": 5123, "<u4": 5125, "<f4": 5126}
 _VERTEX_BUFFER, _INDEX_BUFFER = 34962, 34963
-
-
-def write_rigged_glb(
-    path: str | Path,
-    vertices: np.ndarray,
-    faces: np.ndarray,
-    joints: np.ndarray,
-    parents: np.ndarray,
-    skin: Skin,
-    names: Sequence[str] | None = None,
-    *,
-    overwrite: bool = False,
-) -> Path:
-    """Writes a rigged mesh whole or not at all.
-
-    Args:
-        path: where to, ending in .glb; its folder must exist.
-        vertices, faces: (V, 3), (F, 3), counter-clockwise seen from outside.
-        joints: (J, 3) in the frame of the vertices.
-        parents: (J,) -1 for a root; there may be several.
-        skin: of every vertex, see geoflow.geometry.skinning.
-        names: J names of the joint nodes; None: joint_0 and so on.
-        overwrite: replace an existing file.
-
-    Returns:
-        the path written.
-
-    Raises:
-        ValueError: a wrong suffix, arrays that do not fit together, parents that form no tree, or
-            the file exists and `overwrite` is False.
-        OSError: the disk is full or the folder not writable.
-    """
-    path = Path(path)
-    if path.suffix.lower() != ".glb":
-        raise ValueError(f"path must end in .glb; it is {path.name!r}; rename it")
-    check_target(path, overwrite=overwrite)
-    write_atomically(path, rigged_glb(vertices, faces, joints, parents, skin, names), sync=False)
-    return path
 
 
 def rigged_glb(
@@ -71,7 +32,18 @@ def rigged_glb(
     skin: Skin,
     names: Sequence[str] | None = None,
 ) -> bytes:
-    """The bytes of such a file; arguments and errors as in `write_rigged_glb`."""
+    """A rigged mesh as the bytes of a .glb file.
+
+    Args:
+        vertices, faces: (V, 3), (F, 3), counter-clockwise seen from outside.
+        joints: (J, 3) in the frame of the vertices.
+        parents: (J,) -1 for a root; there may be several.
+        skin: of every vertex, see geoflow.geometry.skinning.
+        names: J names of the joint nodes; None: joint_0 and so on.
+
+    Raises:
+        ValueError: arrays that do not fit together, or parents that form no tree.
+    """
     vertices, joints = np.asarray(vertices, np.float64), np.asarray(joints, np.float64)
     faces, parents = np.asarray(faces), np.asarray(parents)
     check_mesh(vertices, faces)
@@ -108,13 +80,7 @@ def _check(
         )
     if not np.isfinite(joints).all():
         raise ValueError("joints must be finite; they hold NaN or infinity")
-    at = parents.copy()
-    for _ in range(j):
-        if at.max() >= j or at.min() < -1:
-            raise ValueError(f"parents must be -1 or below {j}; they span {at.min()}..{at.max()}")
-        at = np.where(at >= 0, parents[at], -1)
-    if at.max() >= 0:
-        raise ValueError("parents must form a tree; they hold a cycle")
+    check_tree(parents)
     shape, weights = (count, 4), skin.weights
     if skin.joints.shape != shape or weights.shape != shape:
         raise ValueError(

@@ -29,6 +29,27 @@ class Clusters:
     owner: np.ndarray
 
 
+def check_tree(parents: np.ndarray, name: str = "parents") -> None:
+    """Every joint must lead to a root.
+
+    Args:
+        parents: (J,) index of a joint, -1 for a root.
+        name: of the thing, for the message.
+
+    Raises:
+        ValueError: an index out of range, or a cycle.
+    """
+    j = len(parents)
+    if np.min(parents) < -1 or np.max(parents) >= j:
+        span = f"{np.min(parents)}..{np.max(parents)}"
+        raise ValueError(f"{name} must be -1 or below {j}; they span {span}")
+    at = np.asarray(parents)
+    for _ in range(j):
+        at = np.where(at >= 0, parents[at], -1)
+    if at.max() >= 0:
+        raise ValueError(f"{name} must form a tree; they hold a cycle")
+
+
 def agreement(starts: np.ndarray, ends: np.ndarray, width: float = 0.02) -> np.ndarray:
     """How far neighbours on the surface travelled to the same place.
 

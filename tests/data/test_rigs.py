@@ -63,8 +63,8 @@ def test_bad_sets_are_not_written(tmp_path):
     for bad, text in (
         ([], "at least one"),
         ([character(points=64), character(points=65)], "one number of points"),
-        ([loop], "tree"),
-        ([lost], "tree"),
+        ([loop], "cycle"),
+        ([lost], "below 3"),
     ):
         with pytest.raises(ValueError, match=text):
             write_characters(tmp_path / "set.npz", bad)
