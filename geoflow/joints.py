@@ -26,8 +26,10 @@ BUNDLED = ("characters",)
 MOST_POINTS = 4096
 LEAST_POINTS = 64
 BODY_JOINTS = 22
-FINER = (0.82, 0.68, 0.56, 0.46)
+FINER = (0.79, 0.64, 0.53, 0.44, 0.36)
 """What the clustering's widths are multiplied by, in turn, where joints of a body are missing."""
+MERGED = 2
+"""Joints that may be missing where no body was asked for: toys lack more, and have other joints."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Clustering:
     """
 
     width: float = 0.02
-    bandwidth: float = 0.011
+    bandwidth: float = 0.014
     prominence: float = 0.7
     least: float = 0.0025
 
@@ -166,8 +168,8 @@ class JointPredictor:
             steps: network calls, 1 or 2 for the cumulative map.
             cumulative: False samples with r = t, the ordinary multi-step way.
             category: "body" asks for the 22 joints of a human body, "creature" for any rig; "any"
-                leaves it open. Unless "creature", joints that lie close are told apart if that
-                makes a body of 22.
+                leaves it open. Joints that lie close are told apart if that makes a body of 22,
+                with "any" only where one or two are missing.
             seed: of the noise.
             least_confidence: joints below are left out, as long as one is left.
 
@@ -191,7 +193,8 @@ class JointPredictor:
         found = _cluster(ends, weights, self.clustering)
         tree = partial(_tree, points=points, normals=normals, body=category != "creature")
         parents = tree(found.joints)
-        if category != "creature" and len(found.joints) < BODY_JOINTS:
+        missing = BODY_JOINTS - len(found.joints)
+        if missing > 0 and (category == "body" or (category == "any" and missing <= MERGED)):
             body = self._as_body(tree, ends, weights)
             if body is not None and (category == "body" or is_humanoid(body[0].joints, body[1])):
                 found, parents = body

@@ -20,9 +20,9 @@ from geoflow.trainer import Trainer, start_processes
 SMALL = {"width": 64, "latents": 16, "rounds": 2, "hidden": 64, "point_hidden": 64}
 
 
-skeletons = load_module(
-    "joints_test_skeleton", Path(__file__).parent / "geometry" / "test_skeleton.py"
-)
+GEOMETRY = Path(__file__).parent / "geometry"
+skeletons = load_module("joints_test_skeleton", GEOMETRY / "test_skeleton.py")
+bodies = load_module("joints_test_names", GEOMETRY / "test_joint_names.py")
 
 
 def toy(seed, count=512):
@@ -211,3 +211,28 @@ def test_a_body_has_22_joints_even_where_two_lie_close(untrained, monkeypatch):
         for kind in ("creature", "body", "any")
     }
     assert found == {"creature": 21, "body": 22, "any": 21}  # it is no humanoid
+
+
+@pytest.mark.parametrize(("merged", "found"), [(1, 22), (2, 22), (3, 19)])
+def test_a_figure_becomes_a_body_only_where_one_or_two_joints_lie_close(
+    untrained, monkeypatch, merged, found
+):
+    names, joints, parents = bodies.human()
+    low = names.index("spine_1")  # a 22nd joint, between it and the pelvis
+    joints = np.concatenate((joints, joints[[low]] - np.array([0, 0.07, 0])))
+    parents = np.append(parents, parents[low])
+    parents[low] = len(parents) - 1
+    surface, normals = skeletons.tubes(joints, parents, 0.04, 80, 0)
+    centre, scale = (surface.max(0) + surface.min(0)) / 2, 1.8 / np.ptp(surface, axis=0).max()
+    gathered = (joints - centre) * scale
+    for name in ("left_wrist", "right_wrist", "head")[:merged]:  # one joint moves to the next
+        k = names.index(name)
+        way = gathered[k] - gathered[parents[k]]
+        gathered[k] = gathered[parents[k]] + 0.022 * way / np.linalg.norm(way)
+    rng = np.random.default_rng(0)
+    ends = np.repeat(gathered, len(surface) // 22 + 1, 0)[: len(surface)]
+    ends = (ends + 0.003 * rng.normal(size=ends.shape)).astype(np.float32)
+    monkeypatch.setattr(JointPredictor, "travel", lambda *_, **__: ends)
+    assert len(untrained.predict(surface, normals, category="creature").joints) == 22 - merged
+    assert len(untrained.predict(surface, normals).joints) == found
+    assert len(untrained.predict(surface, normals, category="body").joints) == 22
