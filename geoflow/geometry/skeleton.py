@@ -39,12 +39,12 @@ def check_tree(parents: np.ndarray, name: str = "parents") -> None:
     Raises:
         ValueError: an index out of range, or a cycle.
     """
-    j = len(parents)
-    if np.min(parents) < -1 or np.max(parents) >= j:
-        span = f"{np.min(parents)}..{np.max(parents)}"
-        raise ValueError(f"{name} must be -1 or below {j}; they span {span}")
-    at = np.asarray(parents)
-    for _ in range(j):
+    parents = np.asarray(parents)
+    low, high = parents.min(), parents.max()
+    if low < -1 or high >= len(parents):
+        raise ValueError(f"{name} must be -1 or below {len(parents)}; they span {low}..{high}")
+    at = parents
+    for _ in parents:
         at = np.where(at >= 0, parents[at], -1)
     if at.max() >= 0:
         raise ValueError(f"{name} must form a tree; they hold a cycle")
