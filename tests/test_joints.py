@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from loading import load_module
+from recording import record_times
 
 import geoflow
 from geoflow.checkpoint import save_checkpoint
@@ -156,11 +157,7 @@ def test_two_calls_meet_late_and_the_last_goes_to_the_mean():
     predictor, recipe = load_joint_predictor("characters"), get_recipe("characters-joints")
     sampling = predictor.sampling
     assert (sampling.lead, sampling.mean_last) == (recipe.lead, recipe.mean_last) == (0.6, True)
-    asked = []  # clock times
-    net, predictor.net = (
-        predictor.net,
-        lambda x, t, r, cond: asked.append((float(t[0]), float(r[0]))) or net(x, t, r, cond),
-    )
+    asked = record_times(predictor)
     points = np.random.default_rng(0).normal(size=(64, 3)) * 0.3
     normals = points / np.linalg.norm(points, axis=1, keepdims=True)
     predictor.travel(points, normals, steps=2)
