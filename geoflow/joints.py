@@ -192,12 +192,10 @@ class JointPredictor:
         weights = agreement(points, ends, self.clustering.width)
         found = _cluster(ends, weights, self.clustering)
         tree = partial(_tree, points=points, normals=normals, body=category != "creature")
-        parents = tree(found.joints)
-        missing = BODY_JOINTS - len(found.joints)
-        if missing > 0 and (category == "body" or (category == "any" and missing <= MERGED)):
-            body = self._as_body(tree, ends, weights)
-            if body is not None and (category == "body" or is_humanoid(body[0].joints, body[1])):
-                found, parents = body
+        body, most = None, {"any": MERGED, "creature": 0}.get(category, BODY_JOINTS)
+        if 0 < BODY_JOINTS - len(found.joints) <= most:
+            body = self._as_body(tree, ends, weights, asked=category == "body")
+        found, parents = body or (found, tree(found.joints))
         keep = found.confidence >= min(least_confidence, found.confidence.max())
         joints = found.joints[keep]
         if not keep.all():
@@ -206,13 +204,22 @@ class JointPredictor:
         return Skeleton(placed, parents, found.confidence[keep])
 
     def _as_body(
-        self, tree: Callable[[np.ndarray], np.ndarray], ends: np.ndarray, weights: np.ndarray
+        self,
+        tree: Callable[[np.ndarray], np.ndarray],
+        ends: np.ndarray,
+        weights: np.ndarray,
+        *,
+        asked: bool,
     ) -> tuple[Clusters, np.ndarray] | None:
-        """Clusters and tree at the first finer clustering that gives as many joints as a body."""
+        """Clusters and tree at the first finer clustering that gives as many joints as a body.
+
+        None if there is none, or if no body was `asked` for and these joints are no humanoid's.
+        """
         for finer in FINER:
             found = _cluster(ends, weights, self.clustering, finer)
             if len(found.joints) == BODY_JOINTS:
-                return found, tree(found.joints)
+                parents = tree(found.joints)
+                return (found, parents) if asked or is_humanoid(found.joints, parents) else None
             if len(found.joints) > BODY_JOINTS:
                 break
         return None
