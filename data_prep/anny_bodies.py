@@ -35,7 +35,6 @@ from character_file import check_request, make_characters  # noqa: E402
 from geoflow.commands import OneLineCommand, one_line  # noqa: E402
 from geoflow.data.rigs import Character, fit_frame  # noqa: E402
 from geoflow.geometry.characters import joint_diameters, sample_faces, sample_outside  # noqa: E402
-from geoflow.geometry.export import write_mesh  # noqa: E402
 
 BODY = 22
 
@@ -296,14 +295,7 @@ def main(
     """Write COUNT bodies to OUT."""
     check_request(out, meshes, count=count, seed=seed, points=points)
     rig = load_rig()
-
-    def draw(k: int) -> Character:
-        character, body = draw_body(rig, seed, k, points)
-        if meshes is not None:
-            write_mesh(meshes / f"body_{seed}_{k:05d}.glb", body.vertices, body.faces)
-        return character
-
-    make_characters(out, count, draw)
+    make_characters(out, count, lambda k: draw_body(rig, seed, k, points), meshes)
 
 
 if __name__ == "__main__":

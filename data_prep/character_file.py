@@ -1,18 +1,31 @@
-"""Makes a file of characters one by one: Ctrl-C keeps what is done, the same command goes on."""
+"""Makes a file of characters one by one, and their meshes; Ctrl-C keeps what is done."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from geoflow.commands import check_least, note, usage
 from geoflow.data.rigs import Character, read_characters, write_characters
 from geoflow.files import check_target
+from geoflow.geometry.export import write_mesh
 from geoflow.progress import progress_bar
 
 KEEP_EVERY = 500
+
+
+class Mesh(Protocol):
+    """Whatever has vertices (V, 3) and faces (F, 3)."""
+
+    vertices: np.ndarray
+    faces: np.ndarray
+
+
+Draw = Callable[[int], tuple[Character, Mesh]]
+"""Makes number k, which must depend on nothing but k."""
 
 
 def check_request(out: Path, meshes: Path | None, *, count: int, seed: int, points: int) -> None:
@@ -25,7 +38,7 @@ def check_request(out: Path, meshes: Path | None, *, count: int, seed: int, poin
         meshes.mkdir(parents=True, exist_ok=True)
 
 
-def make_characters(out: Path, count: int, draw: Callable[[int], Character]) -> None:
+def make_characters(out: Path, count: int, draw: Draw, meshes: Path | None = None) -> None:
     """Writes `count` characters to OUT, which appears whole or not at all.
 
     Until then OUT.part has those made so far: all of them after Ctrl-C or an error.
@@ -33,19 +46,34 @@ def make_characters(out: Path, count: int, draw: Callable[[int], Character]) -> 
     Args:
         out: npz to write.
         count: how many.
-        draw: makes number k, which must depend on nothing but k.
+        draw: see `Draw`.
+        meshes: folder for a .glb of each, also of those that an interrupted run made without.
 
     Raises:
         ValueError: OUT.part is damaged, was not made by this `draw`, or holds more than `count`.
     """
     part = out.with_name(out.name + ".part")  # no .npz: a folder of sets is read whole
     made = _begun(part, count, draw) if part.exists() else []
+
+    def draw_and_write(k: int) -> Character:
+        character, mesh = draw(k)
+        if meshes is not None:
+            path = _mesh_path(meshes, character)
+            write_mesh(path, mesh.vertices, mesh.faces, overwrite=True)
+        return character
+
     if made:
         note(f"goes on after the {len(made)} in {part}; delete it to start anew")
     try:
+        if meshes is not None:
+            lacking = [k for k, c in enumerate(made) if not _mesh_path(meshes, c).is_file()]
+            if lacking:
+                note(f"makes {len(lacking)} of them again, whose meshes {meshes} lacks")
+            for k in lacking:
+                draw_and_write(k)
         with progress_bar("characters", count, len(made)) as advance:
             for k in range(len(made), count):
-                made.append(draw(k))
+                made.append(draw_and_write(k))
                 advance(made[-1].name.split("/")[-1])
                 if len(made) % KEEP_EVERY == 0 and len(made) < count:
                     write_characters(part, made)
@@ -59,9 +87,13 @@ def make_characters(out: Path, count: int, draw: Callable[[int], Character]) -> 
     note(f"{out}: {count} characters, {out.stat().st_size / 2**20:.1f} MiB")
 
 
-def _begun(part: Path, count: int, draw: Callable[[int], Character]) -> list[Character]:
+def _mesh_path(folder: Path, character: Character) -> Path:
+    return folder / f"{character.name.replace('/', '_')}.glb"
+
+
+def _begun(part: Path, count: int, draw: Draw) -> list[Character]:
     """The characters of an interrupted run, if its first one comes out the same again."""
-    made, first = read_characters(part), draw(0)
+    made, (first, _) = read_characters(part), draw(0)
     if len(made) > count:
         raise ValueError(
             f"--count must be at least {len(made)} to go on, as many as {part} holds; got {count}; "

@@ -38,7 +38,6 @@ from creature_parts import Builder  # noqa: E402
 from geoflow.commands import OneLineCommand, one_line  # noqa: E402
 from geoflow.data.rigs import Character, fit_frame  # noqa: E402
 from geoflow.geometry.characters import joint_diameters, sample_outside  # noqa: E402
-from geoflow.geometry.export import write_mesh  # noqa: E402
 
 KINDS: dict[str, tuple[float, Callable[[Builder], None]]] = {
     "fish": (0.265, swimmers.fish),
@@ -115,14 +114,7 @@ def main(
 ) -> None:
     """Write COUNT creatures to OUT."""
     check_request(out, meshes, count=count, seed=seed, points=points)
-
-    def draw(k: int) -> Character:
-        character, made = draw_creature(seed, k, points)
-        if meshes is not None:
-            write_mesh(meshes / f"{made.kind}_{seed}_{k:05d}.glb", made.vertices, made.faces)
-        return character
-
-    make_characters(out, count, draw)
+    make_characters(out, count, lambda k: draw_creature(seed, k, points), meshes)
 
 
 if __name__ == "__main__":

@@ -119,6 +119,7 @@ class JointPredictor:
         cumulative: bool = True,
         category: str = "any",
         seed: int = 0,
+        on_step: Callable[[int, Tensor], None] | None = None,
     ) -> np.ndarray:
         """Where surface points travel to, before clustering.
 
@@ -130,6 +131,7 @@ class JointPredictor:
                 says so), False samples with r = t, the multi-step way.
             category: "body" (22 joints), "creature" or "any".
             seed: of the noise.
+            on_step: called with (calls made, state) after each call; may raise to stop.
 
         Returns:
             (N, 3) float32 ends.
@@ -144,7 +146,13 @@ class JointPredictor:
         noise = draw_noise(seed, 0, (1, len(points), 3)).to(self.device)
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
             ends = self.sampling.sample(
-                self.transport, self.net, noise, steps, cond, cumulative=cumulative
+                self.transport,
+                self.net,
+                noise,
+                steps,
+                cond,
+                cumulative=cumulative,
+                on_step=on_step,
             )
         return ends[0].float().cpu().numpy()
 
@@ -158,6 +166,7 @@ class JointPredictor:
         category: str = "any",
         seed: int = 0,
         least_confidence: float = 0.0,
+        on_step: Callable[[int, Tensor], None] | None = None,
     ) -> Skeleton:
         """Finds joints and tree.
 
@@ -172,6 +181,7 @@ class JointPredictor:
                 with "any" only where one or two are missing.
             seed: of the noise.
             least_confidence: joints below are left out, as long as one is left.
+            on_step: see `travel`.
 
         Returns:
             joints in the frame of the points, parents and confidence.
@@ -187,7 +197,13 @@ class JointPredictor:
             points, normals = points[keep], normals[keep]
         points = (points - centre) * scale
         ends = self.travel(
-            points, normals, steps=steps, cumulative=cumulative, category=category, seed=seed
+            points,
+            normals,
+            steps=steps,
+            cumulative=cumulative,
+            category=category,
+            seed=seed,
+            on_step=on_step,
         )
         weights = agreement(points, ends, self.clustering.width)
         found = _cluster(ends, weights, self.clustering)

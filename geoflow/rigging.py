@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +65,7 @@ def rig_mesh(
     steps: int = 2,
     category: str = "any",
     seed: int = 0,
+    check: Callable[..., None] | None = None,
 ) -> RiggedMesh:
     """Finds joints, tree, names and skinning weights.
 
@@ -72,6 +74,8 @@ def rig_mesh(
         vertices, faces: (V, 3), (F, 3), of any scale, open or closed, of any number of parts.
         up: "y": the character faces +z; "z": it faces -y, as in Blender.
         steps, category, seed: see `JointPredictor.predict`; the seed also draws surface points.
+        check: called after every network call and every stage, with any arguments; may raise, to
+            stop.
 
     Returns:
         the rig in the frame of the mesh.
@@ -90,7 +94,12 @@ def rig_mesh(
         points, normals, _ = sample_outside(standing, faces, MOST_POINTS, rng)
     except ValueError:  # hardly anything is seen from outside; or no face has an area
         points, normals, _, _ = sample_faces(standing, faces, MOST_POINTS, rng)
-    found = predictor.predict(points, normals, steps=steps, category=category, seed=seed)
+    check = check or (lambda *_: None)
+    check()
+    found = predictor.predict(
+        points, normals, steps=steps, category=category, seed=seed, on_step=check
+    )
+    check()
     joints = found.joints.astype(np.float64)
     skin = skin_mesh(standing, faces, joints, found.parents)
     placed = own_frame(joints / scale + centre, up)

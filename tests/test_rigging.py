@@ -70,6 +70,23 @@ def test_rigs_are_in_the_meshs_own_frame(checkpoint, body):
     np.testing.assert_allclose(other.skin.weights, plain.skin.weights, atol=1e-3)
 
 
+def test_a_check_that_raises_stops_between_two_calls(checkpoint, body):
+    class Stop(Exception):
+        pass
+
+    predictor, asked, calls = load_joint_predictor(checkpoint, "cpu"), [], []
+    predictor.net.register_forward_hook(lambda *_: calls.append(1))
+
+    def check(*_):
+        asked.append(len(calls))
+        if calls:
+            raise Stop
+
+    with pytest.raises(Stop):
+        rig_mesh(predictor, *body, steps=3, check=check)
+    assert asked == [0, 1]
+
+
 def test_a_pose_is_what_a_reader_of_the_file_makes(checkpoint, body, tmp_path):
     rig = rig_mesh(load_joint_predictor(checkpoint, "cpu"), *body, steps=1)
     path = write_rig(tmp_path / "a.glb", rig)

@@ -209,7 +209,9 @@ class Studio:
             self._joints = geoflow.load_joint_predictor("characters", device)
             job.check()
         begin = time.perf_counter()
-        rig = geoflow.rig_mesh(self._joints, vertices, faces, up=up, steps=steps, category=kind)
+        rig = geoflow.rig_mesh(
+            self._joints, vertices, faces, up=up, steps=steps, category=kind, check=job.check
+        )
         job.check()
         return rig, time.perf_counter() - begin
 

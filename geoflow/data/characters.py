@@ -20,6 +20,7 @@ HELD_OUT_PACKS = ("fish_pack", "kaykit")
 CATEGORIES = ("body", "creature")
 BODY_SHARE = 0.4
 MOST_JOINTS = 255
+PROPORTIONS = 0.5  # share of the samples that get other proportions
 
 
 def assign_points(points: np.ndarray, joints: np.ndarray, least: int) -> np.ndarray:
@@ -172,7 +173,7 @@ class CharacterSource:
 def augment(
     points: Tensor, normals: Tensor, joints: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Mirrors, bends, stretches, turns and roughens characters; joints follow.
+    """Changes proportions, mirrors, bends, stretches, turns and roughens; joints follow.
 
     Args:
         points, normals: (B, N, 3).
@@ -190,6 +191,7 @@ def augment(
     def even(*shape: int) -> Tensor:
         return uniform(generator, device, *shape)
 
+    points, normals, joints = reproportion(points, normals, joints, generator)
     waves, phase, height = 2.5 * normal(b, 3, 3), 6.3 * even(b, 1, 3), 0.025 * normal(b, 1, 3)
 
     def bend(p: Tensor) -> Tensor:
@@ -209,6 +211,41 @@ def augment(
     scale = LONGEST / (high - low).amax(-1, keepdim=True).clamp(min=1e-6)
     points, joints = ((p - (low + high) / 2) * scale for p in (points, joints))
     return points, normals, joints
+
+
+def reproportion(
+    points: Tensor, normals: Tensor, joints: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gives half of the characters other proportions: large heads, short legs, wide hips.
+
+    Heights are stretched by 1 + b sin(k y + c), widths by exp(a sin(q y + d)), with b up to 0.55
+    and a up to 0.45: y goes to the integral of its stretch, x and z to a multiple of themselves.
+
+    Args:
+        points, normals, joints, generator: see `augment`.
+
+    Returns:
+        the three; neither centred nor scaled again. Normals follow by the inverse transpose.
+    """
+    draw = uniform(generator, points.device, len(points), 1, 7)
+    some = (draw[..., 0] < PROPORTIONS).float()
+    b, a = 0.55 * some * draw[..., 1], 0.45 * some * (2 * draw[..., 2] - 1)
+    k, q = 2 + 3 * draw[..., 3], 2 + 3 * draw[..., 4]
+    c, d = math.tau * draw[..., 5], math.tau * draw[..., 6]
+
+    def width(y: Tensor) -> Tensor:
+        return torch.exp(a * torch.sin(q * y + d))
+
+    def move(p: Tensor) -> Tensor:
+        x, y, z = p.unbind(-1)
+        return torch.stack((width(y) * x, y - b / k * torch.cos(k * y + c), width(y) * z), -1)
+
+    x, y, z = points.unbind(-1)
+    slope = width(y) * a * q * torch.cos(q * y + d)
+    across, along = normals[..., 0] / width(y), normals[..., 2] / width(y)
+    up = (normals[..., 1] - slope * (x * across + z * along)) / (1 + b * torch.sin(k * y + c))
+    turned = torch.nn.functional.normalize(torch.stack((across, up, along), -1), dim=-1)
+    return move(points), turned, move(joints)
 
 
 def uniform(generator: torch.Generator, device: torch.device, *shape: int) -> Tensor:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from loading import load_module
 
-from geoflow.data.characters import CharacterSource, assign_points, augment
+from geoflow.data.characters import CharacterSource, assign_points, augment, reproportion
 from geoflow.data.rigs import write_characters
 from geoflow.networks.layers import Condition
 
@@ -65,6 +65,27 @@ def test_augmentation_keeps_joints_in_place_inside_the_surface():
     outward = ((new.view(16, 3, 32, 3) - centres[:, :, None]) * turned.view(16, 3, 32, 3)).sum(-1)
     assert float((outward > 0).float().mean()) > 0.97
     assert float((moved - joints).abs().mean()) > 0.02
+
+
+def test_other_proportions_keep_normals_upright_on_the_surface():
+    """The normals of moved small triangles are the moved normals; half stay as they were."""
+    g = torch.Generator().manual_seed(1)
+    corner = torch.rand(64, 200, 1, 3, generator=g, dtype=torch.float64) * 1.8 - 0.9
+    sides = 1e-5 * torch.randn(64, 200, 2, 3, generator=g, dtype=torch.float64)
+    triangles = torch.cat((corner, corner + sides), 2)
+
+    def normal(t: torch.Tensor) -> torch.Tensor:
+        cross = torch.linalg.cross(t[:, :, 1] - t[:, :, 0], t[:, :, 2] - t[:, :, 0])
+        return torch.nn.functional.normalize(cross, dim=-1)
+
+    points, corners = corner[:, :, 0], triangles.flatten(1, 2)
+    _, turned, moved = reproportion(points, normal(triangles), corners, g)
+    agree = (normal(moved.unflatten(1, (200, 3))) * turned).sum(-1)
+    assert float(agree.min()) > 0.999
+    same = (moved == corners).flatten(1).all(1)
+    assert 16 < int(same.sum()) < 48
+    order = corners[..., 1].argsort(1)
+    assert bool((moved[..., 1].gather(1, order).diff(dim=1) >= 0).all())  # nothing is turned over
 
 
 def test_a_folder_is_read_without_the_held_out_packs(tmp_path):

@@ -8,6 +8,7 @@ from loading import load_module
 from typer.testing import CliRunner
 
 from geoflow.data.rigs import read_characters
+from geoflow.geometry.export import read_mesh
 
 PREP = Path(__file__).resolve().parents[2] / "data_prep"
 
@@ -135,13 +136,12 @@ def test_the_same_seed_makes_the_same_file(tmp_path):
         assert (c.feature_size > 0).all()
 
 
-def test_meshes_are_written_on_request(tmp_path, monkeypatch):
-    written = []
-    monkeypatch.setattr(creatures, "write_mesh", lambda *mesh: written.append(mesh))
+def test_meshes_are_written_on_request(tmp_path):
     result = run(tmp_path / "a.npz", "--count", 1, "--points", 64, "--meshes", tmp_path / "m")
     assert result.exit_code == 0, result.output
-    ((file, vertices, faces),) = written
-    assert file.parent == tmp_path / "m" and file.suffix == ".glb"
+    (file,) = (tmp_path / "m").iterdir()
+    vertices, faces = read_mesh(file)
+    assert file.name == read_characters(tmp_path / "a.npz")[0].name.replace("/", "_") + ".glb"
     assert faces.max() < len(vertices)
 
 
@@ -181,9 +181,11 @@ def test_an_interrupted_run_goes_on(tmp_path, monkeypatch):
     assert other.exit_code == 1 and "must be of the same command" in other.stderr
     fewer = run(file, "--count", 1, "--points", 64)
     assert fewer.exit_code == 1 and "--count must be at least 2" in fewer.stderr
-    result = run(file, "--count", 3, "--points", 64)
+    result = run(file, "--count", 3, "--points", 64, "--meshes", tmp_path / "m")
     assert result.exit_code == 0, result.output
-    assert asked == [0, 1, 2, 0, 0, 0, 2]  # number 0 shows that the kept ones are of this command
+    # number 0 shows that the kept ones are of this command; then their meshes are made
+    assert asked == [0, 1, 2, 0, 0, 0, 0, 1, 2]
+    assert len(list((tmp_path / "m").glob("creatures_0_*.glb"))) == 3
     assert not Path(f"{file}.part").exists()
     for one, two in zip(read_characters(file), read_characters(whole), strict=True):
         assert one.name == two.name and np.array_equal(one.points, two.points)

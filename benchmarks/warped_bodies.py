@@ -1,0 +1,118 @@
+"""Bodies of other proportions than any in training: a test of joints on stylised people.
+
+    python benchmarks/warped_bodies.py bodies_held_out.npz OUT
+    python benchmarks/joint_scores.py CHECKPOINT --bodies OUT/chibi.npz --bodies OUT/lanky.npz ...
+
+BODIES is a file of data_prep/anny_bodies.py; those in T-pose get a large head, short legs, and so
+on. Surface and joints are moved by one map, so the joints stay right. OUT gets one file a kind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from geoflow.data.rigs import Character, fit_frame, read_characters, write_characters
+
+Move = Callable[[np.ndarray], np.ndarray]
+BLEND = 0.03  # half the height over which a head's width grows
+
+
+@dataclass(frozen=True)
+class Proportions:
+    """Factors of the parts of a body; 1 leaves a part alone."""
+
+    head: float = 1.0
+    legs: float = 1.0
+    arms: float = 1.0
+    width: float = 1.0
+    depth: float = 1.0
+
+
+KINDS = {
+    "big_head": Proportions(head=1.6),
+    "chibi": Proportions(head=2.0, legs=0.65, arms=0.8),
+    "lanky": Proportions(legs=1.35, arms=1.15, depth=0.8),
+    "stout": Proportions(legs=0.85, width=1.3, depth=1.6),
+}
+
+
+def mover(c: Character, to: Proportions) -> Move:
+    """The map of (N, 3) points of a T-posed body that gives it these proportions."""
+    place = dict(zip(c.joint_names, c.joints, strict=True))
+    hip = (place["LeftUpLeg"][1] + place["RightUpLeg"][1]) / 2
+    neck, middle = place["Neck"][1], place["Neck"][0]
+    shoulder = (place["LeftArm"][0] - place["RightArm"][0]) / 2
+    knots = np.array([hip - 3, hip, neck, neck + 3])
+    heights = hip + np.array([-3 * to.legs, 0, neck - hip, neck - hip + 3 * to.head])
+
+    def move(p: np.ndarray) -> np.ndarray:
+        x, y, z = p.T
+        head = np.interp(y, [neck - BLEND, neck + BLEND], [0.0, 1.0])
+        x = x - middle
+        beyond = np.where(y > (hip + neck) / 2, (np.abs(x) - shoulder).clip(0), 0)
+        x = x + np.sign(x) * (to.arms - to.width) / to.width * beyond
+        x = x * (head * to.head + (1 - head) * to.width)
+        z = z * (head * to.head + (1 - head) * to.depth)
+        return np.stack((x, np.interp(y, knots, heights), z), 1)
+
+    return move
+
+
+def warp(c: Character, to: Proportions) -> Character:
+    """The character of other proportions, in the frame again.
+
+    Normals follow by the inverse transpose of the map's derivative; the local diameter of a joint
+    grows as the cube root of its volume.
+    """
+    move, step = mover(c, to), 1e-4
+
+    def derivative(p: np.ndarray) -> np.ndarray:
+        columns = [(move(p + d) - move(p - d)) / (2 * step) for d in step * np.eye(3)]
+        return np.stack(columns, -1)
+
+    points = c.points.astype(np.float64)
+    joints = c.joints.astype(np.float64)
+    normals = np.linalg.solve(derivative(points).mT, c.normals.astype(np.float64)[..., None])[
+        ..., 0
+    ]
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True).clip(1e-9)
+    grown = np.cbrt(np.linalg.det(derivative(joints)))
+    points, joints = move(points), move(joints)
+    centre, scale = fit_frame(points)
+    return replace(
+        c,
+        points=((points - centre) * scale).astype(np.float32),
+        normals=normals.astype(np.float32),
+        joints=((joints - centre) * scale).astype(np.float32),
+        feature_size=(c.feature_size * grown * scale).astype(np.float32),
+    )
+
+
+def main() -> None:
+    """Writes OUT/KIND.npz."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("bodies", type=Path)
+    parser.add_argument("out", type=Path)
+    options = parser.parse_args()
+    try:
+        level = [c for c in read_characters(options.bodies) if "-t-" in c.name]
+        if not level:
+            raise ValueError(f"{options.bodies} must hold bodies in T-pose (-t- in their names)")
+        options.out.mkdir(parents=True, exist_ok=True)
+        for kind, to in KINDS.items():
+            write_characters(options.out / f"{kind}.npz", [warp(c, to) for c in level])
+            print(f"{options.out / kind}.npz: {len(level)} bodies")
+    except (ValueError, OSError) as error:
+        sys.exit(f"warped_bodies: {error}")
+
+
+if __name__ == "__main__":
+    main()
