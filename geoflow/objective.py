@@ -183,7 +183,8 @@ def cumulative_loss(
             low-dimensional target is biased by it).
         error_norm: (B, ...) -> (B,) size of an error. At r = t it must be quadratic: the minimiser
             is then the conditional mean.
-        cumulative_norm: that of the first k samples, if another.
+        cumulative_norm: that of the first k samples, if another. They have no adaptive weight then:
+            it would count a small error many times.
         raw_units: measure errors in units of the network's raw output: EDM's weight 1 / c_out^2
             [Karras et al. 2022, Table 1], without which low noise levels count for nothing.
         distillation: where r > t learns from, if not from the data and the network itself.
@@ -224,7 +225,10 @@ def cumulative_loss(
         error = error_norm(error)
     else:
         error = torch.cat((cumulative_norm(error[:k]), error_norm(error[k:])))
-    weight = 1.0 if adaptive is None else 1 / (error.detach() + adaptive)
+    weight = torch.ones_like(error)
+    if adaptive is not None:
+        plain = slice(k if cumulative_norm else 0, None)
+        weight[plain] = 1 / (error.detach()[plain] + adaptive)
     return (weight * error).mean(), error.detach()
 
 

@@ -208,10 +208,12 @@ def test_adaptive_weight_and_error_norm(net, batch):
     double, _ = cumulative_loss(*args, adaptive=None, error_norm=lambda e: 2 * mean_square(e))
     assert torch.allclose(double, 2 * plain)
     assert not error.requires_grad and plain.requires_grad
-    _, mixed = cumulative_loss(
-        *args, error_norm=lambda e: 2 * mean_square(e), cumulative_norm=mean_square
+    loss, mixed = cumulative_loss(
+        *args, error_norm=lambda e: 2 * mean_square(e), cumulative_norm=mean_square, adaptive=0.1
     )
     assert torch.allclose(mixed[:k], error[:k]) and torch.allclose(mixed[k:], 2 * error[k:])
+    weighted = torch.cat((mixed[:k], mixed[k:] / (mixed[k:] + 0.1)))  # r > t goes without a weight
+    assert torch.allclose(loss, weighted.mean())
 
 
 def test_condition_reaches_every_call_sliced(net, batch):
