@@ -45,9 +45,11 @@ from geoflow.geometry.isosurface import extract_surface
 from geoflow.geometry.mesh import is_watertight, remove_fragments
 from geoflow.geometry.metrics import nearest, one_nna
 from geoflow.geometry.pointcloud import sample_surface
+from geoflow.networks.layers import Condition
 from geoflow.pipelines import ObjectGenerator, draw_noise, load_generator
 from geoflow.point_generator import PointGenerator
 from geoflow.preview import draw_clouds, draw_grids, sheet
+from geoflow.sampling import sample_heun, time_grid
 
 Generator = ObjectGenerator | PointGenerator
 
@@ -61,11 +63,14 @@ class Sampler:
 
     calls: int
     cumulative: bool
+    heun: bool = False
 
     @property
     def name(self) -> str:
-        plural = "call" if self.calls == 1 else "calls"
-        return f"{self.calls} {plural}" if self.cumulative else f"r = t, {self.calls} {plural}"
+        calls = f"{self.calls} call{'s' * (self.calls > 1)}"
+        if self.cumulative:
+            return calls
+        return f"r = t, Heun, {calls}" if self.heun else f"r = t, {calls}"
 
 
 @dataclass(frozen=True)
@@ -295,6 +300,21 @@ def retry(
     return failed
 
 
+def draw_clouds_of(
+    generator: PointGenerator, sampler: Sampler, noise: torch.Tensor, names: list[str]
+) -> np.ndarray:
+    """(B, N, 3) clouds in cube units."""
+    if not sampler.heun:
+        options = {"steps": sampler.calls, "cumulative": sampler.cumulative}
+        return generator.clouds(noise, names, **options).cpu().numpy()
+    transport, device = generator.transport, generator.device
+    labels = torch.tensor([generator.categories.index(name) for name in names], device=device)
+    times = time_grid(transport, (sampler.calls + 1) // 2)
+    with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
+        made = sample_heun(transport, generator.net, noise.to(device), times, Condition(labels))
+    return (made * generator.settings.std).cpu().numpy()
+
+
 def generate_clouds(
     generator: PointGenerator, samplers: list[Sampler], count: int
 ) -> dict[Sampler, ShapeSet]:
@@ -304,9 +324,8 @@ def generate_clouds(
     names = [generator.category_of(i) for i in range(total)]
     batch, sets = 100 if generator.device.type == "cuda" else 4, {}
     for sampler in samplers:
-        options = {"steps": sampler.calls, "cumulative": sampler.cumulative}
         parts = [
-            generator.clouds(noise[a : a + batch], names[a : a + batch], **options).cpu().numpy()
+            draw_clouds_of(generator, sampler, noise[a : a + batch], names[a : a + batch])
             for a in range(0, total, batch)
         ]
         clouds = np.concatenate(parts)
@@ -534,6 +553,10 @@ def run(args: argparse.Namespace, pool: ProcessPoolExecutor) -> dict[str, Any]:
     samplers = [Sampler(calls, True) for calls in args.steps]
     reference = Sampler(args.reference, False)
     samplers += dict.fromkeys([Sampler(max(args.steps), False), reference])
+    if args.heun:
+        if not isinstance(generator, PointGenerator):
+            raise ValueError("--heun is for checkpoints of clouds; leave it out")
+        samplers.append(Sampler(args.heun, False, heun=True))
     if isinstance(generator, PointGenerator):
         real, extra = read_clouds(args, generator), {}
         generated = generate_clouds(generator, samplers, args.per_category)
@@ -602,6 +625,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--steps", type=call_counts, default=[1, 2, 4], help="calls: 1,2,4")
     parser.add_argument("--reference", type=int, default=50, help="calls of the r = t sampler")
+    parser.add_argument("--heun", type=int, help="odd calls of Heun's sampler, r = t; clouds only")
     parser.add_argument("--workers", type=int, default=16, help="meshing processes")
     parser.add_argument("--train-limit", type=int, help="training shapes a category; default all")
     args = parser.parse_args(arguments)
@@ -611,6 +635,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         if value is not None and value < least:
             option = "--" + name.replace("_", "-")
             parser.error(f"{option} must be at least {least}; got {value}")
+    if args.heun is not None and (args.heun < 1 or args.heun % 2 == 0):
+        parser.error(f"--heun must be odd, two calls an interval and one in the last; {args.heun}")
     return args
 
 

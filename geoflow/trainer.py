@@ -6,6 +6,7 @@ run repeats the uninterrupted one bit for bit on a CPU without any random state 
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -119,10 +120,14 @@ class Trainer:
         self.frozen, self.teacher, self.paths = net, self._callable(net), None
 
     def learning_rate(self) -> float:
-        """Warm-up, constant, linear fall to zero."""
+        """Warm-up, constant, linear fall to zero; with `restart` once for r = t, once for both."""
         r = self.recipe
-        left = (r.steps - self.step) / max(1.0, r.decay * r.steps)
-        return r.learning_rate * min(1.0, (self.step + 1) / r.warmup, left)
+        begin, end = 0, r.steps
+        if r.restart:
+            first = math.ceil(r.instant * r.steps)
+            begin, end = (0, first) if self.step < first else (first, end)
+        left = (end - self.step) / max(1.0, r.decay * (end - begin))
+        return r.learning_rate * min(1.0, (self.step - begin + 1) / r.warmup, left)
 
     def train_step(self) -> Tensor:
         """One optimiser step; returns the detached mean error of this process."""

@@ -71,7 +71,7 @@ def test_rigs_are_in_the_meshs_own_frame(checkpoint, body):
 
 
 def test_a_check_that_raises_stops_between_two_calls(checkpoint, body):
-    class Stop(Exception):
+    class StopError(Exception):
         pass
 
     predictor, asked, calls = load_joint_predictor(checkpoint, "cpu"), [], []
@@ -80,9 +80,9 @@ def test_a_check_that_raises_stops_between_two_calls(checkpoint, body):
     def check(*_):
         asked.append(len(calls))
         if calls:
-            raise Stop
+            raise StopError
 
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         rig_mesh(predictor, *body, steps=3, check=check)
     assert asked == [0, 1]
 

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import numpy as np
@@ -462,8 +463,8 @@ def test_pseudo_huber_does_not_pay_for_a_jump_with_blur():
 
 
 def test_the_point_recipes_are_one_in_three_forms():
-    recipes = [get_recipe(f"objects-points{end}") for end in ("", "-fm", "-u")]
-    assert [r.transport for r in recipes] == ["EDM", "x1-FM", "u-FM"]
+    recipes = [get_recipe(f"objects-points{end}") for end in ("", "-fm", "-edm")]
+    assert [r.transport for r in recipes] == ["u-FM", "x1-FM", "EDM"]
     assert recipes[1].transport_arguments == {"noise_std": 4.0, "preconditioning": "edm"}
     for field in dataclasses.fields(Recipe):
         own = ("name", "summary", "times", "lead", "cost", "score")
@@ -473,20 +474,38 @@ def test_the_point_recipes_are_one_in_three_forms():
         assert (r.instant, r.paths, r.adaptive, r.raw_units) == (0.5, 25, 0.1, True)
         times = r.times
         shares = times.cumulative, times.to_data, times.from_noise, times.uniform
-        assert shares == (0.6, 0.6, 0.5, 0.2)
-    with pytest.raises(ValueError, match="form must be one of EDM"):
+        assert shares == (0.65, 0.8, 0.7, 0.2)
+    with pytest.raises(ValueError, match="form must be one of u-FM"):
         objects_points("edn")
 
 
+def test_the_rate_falls_twice_where_it_restarts():
+    base = dataclasses.replace(
+        get_recipe("objects-points"), steps=40, instant=0.25, warmup=2, decay=0.5, learning_rate=1.0
+    )
+
+    def rates(recipe):
+        return [
+            Trainer.learning_rate(types.SimpleNamespace(recipe=recipe, step=step))
+            for step in range(41)
+        ]
+
+    twice, once = rates(base), rates(dataclasses.replace(base, restart=False))
+    assert twice[:10] == pytest.approx([0.5, 1, 1, 1, 1, 1, 0.8, 0.6, 0.4, 0.2])
+    assert twice[10:13] == pytest.approx([0.5, 1, 1]) and twice[40] == 0
+    assert twice[25:40] == pytest.approx([(40 - k) / 15 for k in range(25, 40)])
+    assert min(once[1:21]) == 1 and once[30] == pytest.approx(0.5) and once[40] == 0
+
+
 def test_a_point_recipe_trains_resumes_and_draws(tmp_path):
-    """x1-FM, EDM and u-FM, through the same loop."""
+    """u-FM, x1-FM and EDM, through the same loop."""
     rng = np.random.default_rng(0)
     points = rng.normal(size=(4, 64, 3))
     points /= 2 * np.linalg.norm(points, axis=-1, keepdims=True)
     points[2:] *= 1.5
     labels = np.array([0, 0, 1, 1])
     small = {"width": 64, "latents": 8, "rounds": 1, "blocks": 1, "hidden": 32, "point_hidden": 32}
-    for name in ("objects-points", "objects-points-fm", "objects-points-u"):
+    for name in ("objects-points", "objects-points-fm", "objects-points-edm"):
         recipe = dataclasses.replace(
             get_recipe(name), network_arguments=small, steps=14, batch=4, warmup=2, instant=0.25,
             paths=4, path_parts=9, renew_paths=1, teachers=2,
