@@ -42,7 +42,7 @@ from geoflow.runstate import STATE
 from geoflow.sampling import sample, sample_heun, time_grid
 from geoflow.splats import draw_points
 from geoflow.trainer import Trainer, start_processes
-from geoflow.training import RunOptions, run_training
+from geoflow.training import RunOptions, run_training, within
 
 CALLS, DRAWN, PART, SEED = (60, 6, 3, 1), (1, 3, 60), 1 << 17, 0
 BEGIN = time.monotonic()
@@ -119,7 +119,7 @@ def fit(case: Case, run: Path, args: argparse.Namespace, accelerator: Any) -> No
         plan = distributions.check_resumable(run, plan, case.source)
     elif args.steps is None:
         say(f"{case.label}: measuring the steps of {args.minutes:g} minutes")
-        plan = distributions.within(plan, args.minutes, case.source, accelerator, compile=compile)
+        plan = within(plan, args.minutes, case.source, accelerator, compile=compile)
     trainer = Trainer(plan, case.source, SEED, accelerator)
     if resumed:
         trainer.resume(run)

@@ -225,6 +225,9 @@ def train(
     data: Annotated[Path, typer.Option(help="Folder that data_prep/objects.py wrote.")],
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
     minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes.")] = None,
+    fit: Annotated[
+        bool, typer.Option("--fit", help="Plan the whole run to take --minutes.")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     init: Annotated[
         Path | None, typer.Option(help="Start from this checkpoint; --instant is then 0.")
@@ -244,6 +247,8 @@ def train(
     """Train a recipe; on many GPUs: accelerate launch -m geoflow train RECIPE ..."""
     check_least(1, steps=steps, batch=batch)
     check_least(0, minutes=minutes, instant=instant)
+    if fit and (steps is not None or not minutes):
+        raise UsageError("--fit needs --minutes above 0 and no --steps; it chooses the steps")
     import dataclasses
 
     from geoflow.recipes import get_recipe
@@ -251,34 +256,42 @@ def train(
     chosen = usage(get_recipe, recipe)
     if chosen.command:
         raise UsageError(f"{recipe} is trained by {chosen.command}")
-    instant = 0.0 if init is not None and instant is None else instant
-    changes: dict[str, Any] = {"steps": steps, "batch": batch, "instant": instant}
-    changes = {k: v for k, v in changes.items() if v is not None}
-    chosen = dataclasses.replace(chosen, **changes)
     check_run(out, resume=resume)
     from geoflow.checkpoint import load_checkpoint
     from geoflow.data import open_source
     from geoflow.pipelines import pick_device
     from geoflow.preview import draw_samples
     from geoflow.trainer import Trainer, start_processes
-    from geoflow.training import RunOptions, run_training
+    from geoflow.training import RunOptions, continued, run_training, within
 
     picked = usage(pick_device, device.value)
+    found = resume and (out / "state.safetensors").exists()
+    if found:
+        chosen = continued(chosen, out)
+    elif init is not None and instant is None:
+        instant = 0.0
+    changes: dict[str, Any] = {"steps": steps, "batch": batch, "instant": instant}
+    changes = {k: v for k, v in changes.items() if v is not None}
+    chosen = dataclasses.replace(chosen, **changes)
     accelerator = start_processes(picked)
     source = open_source(chosen.data, data, accelerator.device)
+    compile = compile and picked.type == "cuda"
+    if fit and minutes and not found:
+        if accelerator.is_main_process:
+            note(f"measuring how many steps {minutes:g} minutes hold")
+        chosen = within(chosen, minutes, source, accelerator, compile=compile)
     trainer = Trainer(chosen, source, seed, accelerator)
-    found = (out / "state.safetensors").exists()
     if resume and not found and trainer.main:
         note(f"{out} holds no state to resume; starting afresh")
-    if resume and found:
+    if found:
         trainer.resume(out)
     elif init is not None:
         trainer.warm_start(load_checkpoint(init)[1])
     options = RunOptions(
-        minutes=minutes,
+        minutes=None if fit else minutes,
         save_minutes=save_minutes,
         sample_minutes=sample_minutes,
-        compile=compile and picked.type == "cuda",
+        compile=compile,
         tensorboard=tensorboard,
     )
     line = run_training(trainer, out, options, draw_samples)

@@ -54,8 +54,8 @@ def fit(
     check_run(out, resume=resume)
     from geoflow import distributions
     from geoflow.pipelines import pick_device
-    from geoflow.trainer import start_processes
-    from geoflow.training import RunOptions, run_training
+    from geoflow.trainer import Trainer, start_processes
+    from geoflow.training import RunOptions, run_training, within
 
     picked = usage(pick_device, device.value)
     vertices, faces, colours = distributions.read_shape(mesh, texture=texture)
@@ -68,8 +68,8 @@ def fit(
     elif steps is None:
         note(f"measuring how many steps {minutes:g} minutes hold")
         use_compiler = compile and picked.type == "cuda"
-        plan = distributions.within(plan, minutes, source, accelerator, compile=use_compiler)
-    trainer = distributions.Trainer(plan, source, seed, accelerator)
+        plan = within(plan, minutes, source, accelerator, compile=use_compiler)
+    trainer = Trainer(plan, source, seed, accelerator)
     if resume:
         trainer.resume(out)
     options = RunOptions(save_minutes=save_minutes, compile=compile and picked.type == "cuda")

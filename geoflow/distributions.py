@@ -9,7 +9,6 @@ surface at any number of points.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -29,10 +28,9 @@ from geoflow.pipelines import draw_noise, pick_device
 from geoflow.recipes import DISTRIBUTION, Recipe, shape_distribution
 from geoflow.runstate import STATE
 from geoflow.settings import network_with, read_frame, read_sampling, read_transport
-from geoflow.trainer import Trainer
+from geoflow.training import continued
 from geoflow.transport import get_transport
 
-MEASURED = 2.0  # seconds of steps of each kind
 BLOCK = 16_384  # points that are made at a time, and whose noise is drawn together
 
 
@@ -110,29 +108,6 @@ def plan(
     return replace(recipe, network_arguments=recipe.network_arguments | size, **chosen)
 
 
-def within(
-    recipe: Recipe, minutes: float, source: SurfaceSource, accelerator: Any, *, compile: bool
-) -> Recipe:
-    """The recipe with as many steps as take so many minutes on this machine.
-
-    The learning rate must know where the run ends, so steps are measured before it: those with
-    r = t alone and those with r > t, after one of each, which compiles.
-    """
-    trainer, seconds = Trainer(recipe, source, 0, accelerator), []
-    if compile:
-        trainer.compile()
-    for instant in (1.0, 0.0):
-        trainer.recipe = replace(recipe, steps=1_000_000_000, instant=instant)
-        trainer.train_step().item()  # .item() waits for the device
-        begin, done = time.perf_counter(), 0
-        while done < 3 or time.perf_counter() - begin < MEASURED:
-            trainer.train_step().item()
-            done += 1
-        seconds.append((time.perf_counter() - begin) / done)
-    mean = recipe.instant * seconds[0] + (1 - recipe.instant) * seconds[1]
-    return replace(recipe, steps=max(1, round(60 * minutes / mean)))
-
-
 def check_resumable(run: Path, recipe: Recipe, source: SurfaceSource) -> Recipe:
     """The recipe with the length of the interrupted run, if that run is of this recipe and surface.
 
@@ -154,10 +129,7 @@ def check_resumable(run: Path, recipe: Recipe, source: SurfaceSource) -> Recipe:
             raise ValueError(
                 f"{run} was started with another value of {what}; use the same, or another --out"
             )
-    steps = config.get("training", {}).get("steps")
-    if not isinstance(steps, int) or steps < 1:
-        raise ValueError(f"{run}: config.json lacks training.steps; start it without --resume")
-    return replace(recipe, steps=steps, batch=config["training"].get("batch", recipe.batch))
+    return continued(recipe, run)
 
 
 # -- sampling ---------------------------------------------------------------------------------

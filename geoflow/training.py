@@ -5,16 +5,24 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from geoflow.files import write_atomically
 from geoflow.interrupts import Interrupt
+from geoflow.recipes import Recipe
 from geoflow.runlog import Log
-from geoflow.trainer import Trainer
+from geoflow.trainer import Source, Trainer
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+RECIPE = "recipe.json"
+MEASURED = 2.0  # seconds of steps of each kind
 
 Draw = Callable[[Trainer], bytes]
 """Draws samples of the averaged network to a PNG."""
@@ -32,6 +40,51 @@ class RunOptions:
     tensorboard: bool = False
 
 
+def within(
+    recipe: Recipe, minutes: float, source: Source, accelerator: Accelerator, *, compile: bool
+) -> Recipe:
+    """The recipe with as many steps as take so many minutes on this machine.
+
+    The learning rate must know where the run ends, so steps are measured before it: those with
+    r = t alone and those with r > t, after one of each, which compiles.
+    """
+    trainer, seconds = Trainer(recipe, source, 0, accelerator), []
+    if compile:
+        trainer.compile()
+    for instant in (1.0, 0.0):
+        trainer.recipe = replace(recipe, steps=1_000_000_000, instant=instant)
+        trainer.train_step().item()  # .item() waits for the device
+        begin, done = time.perf_counter(), 0
+        while done < 3 or time.perf_counter() - begin < MEASURED:
+            trainer.train_step().item()
+            done += 1
+        seconds.append((time.perf_counter() - begin) / done)
+    # the same for all processes
+    alone, both = trainer.reduce(torch.tensor(seconds, device=trainer.device), "mean").tolist()
+    mean = recipe.instant * alone + (1 - recipe.instant) * both
+    return replace(recipe, steps=max(1, round(60 * minutes / mean)))
+
+
+def continued(recipe: Recipe, run: Path) -> Recipe:
+    """The recipe with the length, batch and share of r = t of the run in a folder.
+
+    Raises:
+        ValueError: the folder has no recipe.json with them.
+    """
+    path = run / RECIPE
+    try:
+        stored: Any = json.loads(path.read_text("utf-8"))
+        steps, batch, instant = (stored[key] for key in ("steps", "batch", "instant"))
+        if not (min(steps, batch) >= 1 and isinstance(steps, int) and isinstance(batch, int)):
+            raise ValueError(f"steps {steps!r}, batch {batch!r}")
+        return replace(recipe, steps=steps, batch=batch, instant=float(instant))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            f"{path} must hold the steps, batch and instant of the run ({type(error).__name__}: "
+            f"{error}); start it without --resume"
+        ) from None
+
+
 def run_training(trainer: Trainer, run: Path, options: RunOptions, draw: Draw | None = None) -> str:
     """Trains until the recipe's steps or the minutes are over; saves at the end and on Ctrl-C.
 
@@ -47,7 +100,7 @@ def run_training(trainer: Trainer, run: Path, options: RunOptions, draw: Draw | 
     if trainer.main:
         (run / "samples").mkdir(parents=True, exist_ok=True)
         described = json.dumps(asdict(trainer.recipe), indent=2, default=repr)
-        write_atomically(run / "recipe.json", described.encode())
+        write_atomically(run / RECIPE, described.encode())
     trainer.accelerator.wait_for_everyone()
     log = Log(run, trainer.step, options.tensorboard) if trainer.main else None
     if options.compile:

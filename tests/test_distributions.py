@@ -12,11 +12,12 @@ import trimesh
 from recording import record_times
 from typer.testing import CliRunner
 
-from geoflow import distributions, trainer
+from geoflow import distributions, trainer, training
 from geoflow.cli import app
 from geoflow.distributions import load_distribution, read_shape
 from geoflow.geometry.distances import mean_nearest
 from geoflow.recipes import DISTRIBUTION_FORMS, get_recipe, shape_distribution
+from geoflow.trainer import Trainer
 
 TINY = ["--width", 24, "--depth", 1, "--batch", 256, "--device", "cpu"]
 
@@ -136,7 +137,7 @@ def test_other_forms_fit_too(form, folder, tmp_path):
 def test_an_interrupted_fit_goes_on_to_the_same_weights(folder, tmp_path, monkeypatch):
     order = ["fit", folder / "ring.npz", "--steps", 20, *TINY]
     made(run(*order, "--out", tmp_path / "whole"))
-    step = distributions.Trainer.train_step
+    step = Trainer.train_step
 
     def stop(trainer):
         if trainer.step == 10:
@@ -146,7 +147,7 @@ def test_an_interrupted_fit_goes_on_to_the_same_weights(folder, tmp_path, monkey
             trainer.save(tmp_path / "cut")
         return error
 
-    monkeypatch.setattr(distributions.Trainer, "train_step", stop)
+    monkeypatch.setattr(Trainer, "train_step", stop)
     assert run(*order, "--out", tmp_path / "cut").exit_code == 130
     monkeypatch.undo()
     assert "--resume" in error_of(run(*order, "--out", tmp_path / "cut"), 1)
@@ -156,12 +157,12 @@ def test_an_interrupted_fit_goes_on_to_the_same_weights(folder, tmp_path, monkey
 
 
 def test_minutes_become_a_length_of_the_run(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(distributions, "MEASURED", 0.05)
+    monkeypatch.setattr(training, "MEASURED", 0.05)
     result = made(
         run("fit", folder / "ring.npz", "--out", tmp_path / "run", "--minutes", 0.01, *TINY)
     )
-    training = json.loads((tmp_path / "run/checkpoint/config.json").read_text())["training"]
-    assert training["step"] == training["steps"] >= 2
+    stored = json.loads((tmp_path / "run/checkpoint/config.json").read_text())["training"]
+    assert stored["step"] == stored["steps"] >= 2
     assert "measuring" in result.stderr
 
 

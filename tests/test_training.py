@@ -308,6 +308,53 @@ def test_resume_without_a_state_starts_afresh_and_says_so(folder, tmp_path, monk
     assert "afresh" not in second.stderr and "step 20 of 20" in second.stdout
 
 
+@pytest.fixture
+def train(folder, tmp_path, monkeypatch):
+    """(options) -> result of `geoflow train` on the toy set, and the folder of the run."""
+    source = GridSource.open(folder, CPU, resolution=R)
+    monkeypatch.setattr("geoflow.recipes.get_recipe", lambda name: toy())
+    monkeypatch.setattr("geoflow.data.open_source", lambda kind, data, device: source)
+    monkeypatch.setattr("geoflow.training.MEASURED", 0.05)
+    order = ["train", "toy", "--data", folder, "--out", tmp_path / "run", "--device", "cpu"]
+    return lambda *options: CliRunner().invoke(app, [*map(str, (*order, *options))])
+
+
+def test_fit_plans_a_whole_run_that_resume_knows(train, tmp_path):
+    """The stored length is not the recipe's 20; --resume takes it, and the batch, from the run."""
+    first = train("--minutes", 0.01, "--fit", "--batch", 3, "--instant", 0.75)
+    assert first.exit_code == 0 and "measuring how many steps 0.01 minutes hold" in first.stderr
+    stored = json.loads((tmp_path / "run/recipe.json").read_text())
+    steps = stored["steps"]
+    assert steps != 20 and (stored["batch"], stored["instant"]) == (3, 0.75)
+    assert f"step {steps} of {steps}" in first.stdout
+    again = train("--resume", "--minutes", 0.01, "--fit")
+    assert again.exit_code == 0, again.stderr
+    assert "measuring" not in again.stderr and f"step {steps} of {steps}" in again.stdout
+    assert json.loads((tmp_path / "run/recipe.json").read_text()) == stored
+    other = train("--resume", "--steps", steps + 1)
+    assert other.exit_code == 1 and f"was made with steps {steps}" in other.stderr
+
+
+@pytest.mark.parametrize("options", [("--fit",), ("--fit", "--minutes", 0), ("--steps", 5)])
+def test_fit_needs_minutes_and_chooses_the_steps(train, tmp_path, options):
+    result = train("--fit", *options, *(["--minutes", 1] if "--steps" in options else []))
+    assert result.exit_code == 2 and "--fit needs --minutes" in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "text", [None, "{", "[]", '{"steps": 5}', '{"steps": 0, "batch": 4, "instant": 0.5}',
+             '{"steps": "5", "batch": 4, "instant": 0.5}'],
+)  # fmt: skip
+def test_a_run_without_its_recipe_is_one_line(train, tmp_path, text):
+    assert train("--steps", 2).exit_code == 0
+    path = tmp_path / "run/recipe.json"
+    path.unlink() if text is None else path.write_text(text)
+    result = train("--resume")
+    assert result.exit_code == 1 and "must hold the steps, batch and instant" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
 # -- processes -----------------------------------------------------------------------------
 
 
