@@ -142,7 +142,6 @@ def objects_sdf_tiny() -> Recipe:
         batch=8,
         learning_rate=6e-4,
         warmup=20,
-        decay=0.4,
         cost="",
         score="",
     )
@@ -178,11 +177,10 @@ def objects_points(form: str = "u-FM") -> Recipe:
 
     Command: geoflow train objects-points --data DATA --out RUN
 
-    The same network and length for three forms: objects-points is u-FM, which came out best by far,
-    objects-points-fm is x1-FM, objects-points-edm is EDM. Errors count in units of the raw output
-    and r > t learns from paths, by distances, as for `shape_distribution`; the semigroup law with
-    plain errors came out blurred. The pool of paths takes 6.8 GB of the device's memory (64 parts
-    of 166 paths, 26 clouds each).
+    The same in three forms: objects-points is u-FM, by far the best, objects-points-fm is x1-FM,
+    objects-points-edm is EDM. Errors count in units of the raw output and r > t learns from paths,
+    by distances, as for `shape_distribution`; the semigroup law with plain errors came out blurred.
+    The pool of paths takes 6.8 GB of the device (64 parts of 166 paths, 26 clouds each).
 
     Args:
         form: "u-FM", "x1-FM" or "EDM".
@@ -222,6 +220,7 @@ def objects_points(form: str = "u-FM") -> Recipe:
     )
 
 
+_SHORT = "8 minutes on one H200, in two parts (u-FM after them: 66.7 / 61.5 %)"
 POINT_FORMS: dict[str, tuple[str, dict[str, Any], TimeSampling, str, str]] = {
     "u-FM": (
         "objects-points",
@@ -234,15 +233,15 @@ POINT_FORMS: dict[str, tuple[str, dict[str, Any], TimeSampling, str, str]] = {
         "objects-points-fm",
         {"noise_std": 4.0, "preconditioning": "edm"},
         TimeSampling(mean=0.8, std=1.6),
-        "8 minutes on one H200, in two parts",
-        "1-NNA 71.2 / 72.7 % at 1 / 2 calls; u-FM after the same time: 66.7 / 61.5",
+        _SHORT,
+        "1-NNA 71.2 / 72.7 % at 1 / 2 calls",
     ),
     "EDM": (
         "objects-points-edm",
         {"data_std": 1.0},
         TimeSampling(mean=0.4, std=1.0),
-        "8 minutes on one H200, in two parts",
-        "1-NNA 72.5 / 68.7 % at 1 / 2 calls; u-FM after the same time: 66.7 / 61.5",
+        _SHORT,
+        "1-NNA 72.5 / 68.7 % at 1 / 2 calls",
     ),
 }
 """Name, arguments of the transport, logistic-normal times, cost and score by form."""
@@ -289,7 +288,6 @@ def characters_joints_fm() -> Recipe:
 
     Command: geoflow train characters-joints-fm --data DATA --out RUN
     """
-    arguments = {"noise_std": 0.35, "data_std": 0.4}
     return replace(
         characters_joints(),
         name="characters-joints-fm",
@@ -297,7 +295,6 @@ def characters_joints_fm() -> Recipe:
         cost="",
         score="",
         transport="x1-FM",
-        transport_arguments=arguments,
     )
 
 
@@ -364,7 +361,6 @@ def shape_distribution(form: str = "EDM") -> Recipe:
         decay=0.5,
         weight_decay=0.0,
         instant=0.3,
-        ema=0.9995,
         times=replace(times, to_data=0.8, from_noise=0.8, uniform=0.5, cumulative=0.65),
         cumulative_norm=PseudoHuber(0.01),
         adaptive=None,

@@ -53,16 +53,20 @@ def within(
         trainer.compile()
     for instant in (1.0, 0.0):
         trainer.recipe = replace(recipe, steps=1_000_000_000, instant=instant)
-        trainer.train_step().item()  # .item() waits for the device
-        begin, done = time.perf_counter(), 0
-        while done < 3 or time.perf_counter() - begin < MEASURED:
-            trainer.train_step().item()
-            done += 1
-        seconds.append((time.perf_counter() - begin) / done)
-    # the same for all processes
-    alone, both = trainer.reduce(torch.tensor(seconds, device=trainer.device), "mean").tolist()
-    mean = recipe.instant * alone + (1 - recipe.instant) * both
+        _seconds(trainer, 1)
+        one = _seconds(trainer, 1)
+        seconds.append(_seconds(trainer, max(3, round(MEASURED / one))))
+    mean = recipe.instant * seconds[0] + (1 - recipe.instant) * seconds[1]
     return replace(recipe, steps=max(1, round(60 * minutes / mean)))
+
+
+def _seconds(trainer: Trainer, count: int) -> float:
+    """What a step takes, the mean of `count`; the same number in all processes."""
+    begin = time.perf_counter()
+    for _ in range(count):
+        trainer.train_step().item()  # .item() waits for the device
+    spent = torch.tensor((time.perf_counter() - begin) / count, device=trainer.device)
+    return trainer.reduce(spent, "mean").item()
 
 
 def continued(recipe: Recipe, run: Path) -> Recipe:
