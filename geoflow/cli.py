@@ -247,6 +247,8 @@ def train(
     """Train a recipe; on many GPUs: accelerate launch -m geoflow train RECIPE ..."""
     check_least(1, steps=steps, batch=batch)
     check_least(0, minutes=minutes, instant=instant)
+    if instant is not None and instant > 1:
+        raise UsageError(f"--instant must be at most 1, a share of the run; got {instant:g}")
     if fit and (steps is not None or not minutes):
         raise UsageError("--fit needs --minutes above 0 and no --steps; it chooses the steps")
     import dataclasses
@@ -272,13 +274,23 @@ def train(
         instant = 0.0
     changes: dict[str, Any] = {"steps": steps, "batch": batch, "instant": instant}
     changes = {k: v for k, v in changes.items() if v is not None}
+    for name, value in changes.items() if found else ():
+        if value != (kept := getattr(chosen, name)):
+            raise UsageError(
+                f"--{name} must stay {kept:g} in {out}; got {value:g}; leave it out, or use "
+                "another --out"
+            )
     chosen = dataclasses.replace(chosen, **changes)
     accelerator = start_processes(picked)
     source = open_source(chosen.data, data, accelerator.device)
     compile = compile and picked.type == "cuda"
+    if fit and accelerator.is_main_process:
+        note(
+            f"{out} keeps its length, {chosen.steps} steps, whatever --minutes says"
+            if found
+            else f"measuring how many steps {minutes:g} minutes hold"
+        )
     if fit and minutes and not found:
-        if accelerator.is_main_process:
-            note(f"measuring how many steps {minutes:g} minutes hold")
         chosen = within(chosen, minutes, source, accelerator, compile=compile)
     trainer = Trainer(chosen, source, seed, accelerator)
     if resume and not found and trainer.main:
@@ -286,7 +298,7 @@ def train(
     if found:
         trainer.resume(out)
     elif init is not None:
-        trainer.warm_start(load_checkpoint(init)[1])
+        trainer.warm_start(*load_checkpoint(init)[:2])
     options = RunOptions(
         minutes=None if fit else minutes,
         save_minutes=save_minutes,

@@ -22,7 +22,7 @@ from geoflow.objective import Distillation, cumulative_loss
 from geoflow.paths import Pairs, Paths
 from geoflow.recipes import Recipe
 from geoflow.runstate import read_state, write_state
-from geoflow.settings import SamplingSettings
+from geoflow.settings import SamplingSettings, read_transport
 from geoflow.transport import Net, get_transport
 
 if TYPE_CHECKING:
@@ -314,12 +314,21 @@ class Trainer:
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
         self.step, self.seconds = int(meta["step"]), float(meta["seconds"])
 
-    def warm_start(self, weights: dict[str, Tensor]) -> None:
+    def warm_start(self, config: dict[str, Any], weights: dict[str, Tensor]) -> None:
         """Starts from another checkpoint's weights; parts that it lacks keep their start values.
 
+        Args:
+            config: the checkpoint's config.json.
+            weights: name -> tensor.
+
         Raises:
-            ValueError: the weights are of another architecture.
+            ValueError: the weights are of another architecture, or predict something else.
         """
+        if read_transport(config) != self.transport:
+            raise ValueError(
+                f"--init must be of the transport {self.recipe.transport} "
+                f"{self.recipe.transport_arguments}; it is of {config['transport']}"
+            )
         try:
             missing, unexpected = self.net.load_state_dict(weights, strict=False)
         except RuntimeError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -46,7 +47,14 @@ def within(
     """The recipe with as many steps as take so many minutes on this machine.
 
     The learning rate must know where the run ends, so steps are measured before it: those with
-    r = t alone and those with r > t, after one of each, which compiles.
+    r = t alone and those with r > t, after one of each, which compiles and starts the pool of
+    paths. What that takes comes on top.
+
+    Args:
+        recipe: what will be trained; its steps do not matter.
+        minutes: of the steps, above 0.
+        source, accelerator: see `Trainer`.
+        compile: as the run will do.
     """
     trainer, seconds = Trainer(recipe, source, 0, accelerator), []
     if compile:
@@ -55,7 +63,11 @@ def within(
         trainer.recipe = replace(recipe, steps=1_000_000_000, instant=instant)
         _seconds(trainer, 1)
         one = _seconds(trainer, 1)
-        seconds.append(_seconds(trainer, max(3, round(MEASURED / one))))
+        count = max(3, round(MEASURED / one))
+        if recipe.paths and not instant:  # one in so many steps renews a part of the pool
+            count = recipe.renew_paths * math.ceil(count / recipe.renew_paths)
+        seconds.append(_seconds(trainer, count))
+    trainer.paths = None  # it holds on to the trainer, and to much of a GPU's memory
     mean = recipe.instant * seconds[0] + (1 - recipe.instant) * seconds[1]
     return replace(recipe, steps=max(1, round(60 * minutes / mean)))
 
@@ -73,7 +85,7 @@ def continued(recipe: Recipe, run: Path) -> Recipe:
     """The recipe with the length, batch and share of r = t of the run in a folder.
 
     Raises:
-        ValueError: the folder has no recipe.json with them.
+        ValueError: the folder has no recipe.json with them, or the run has another transport.
     """
     path = run / RECIPE
     try:
@@ -81,12 +93,19 @@ def continued(recipe: Recipe, run: Path) -> Recipe:
         steps, batch, instant = (stored[key] for key in ("steps", "batch", "instant"))
         if not (min(steps, batch) >= 1 and isinstance(steps, int) and isinstance(batch, int)):
             raise ValueError(f"steps {steps!r}, batch {batch!r}")
-        return replace(recipe, steps=steps, batch=batch, instant=float(instant))
+        known = replace(recipe, steps=steps, batch=batch, instant=float(instant))
+        form = stored["transport"], stored["transport_arguments"]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ValueError(
             f"{path} must hold the steps, batch and instant of the run ({type(error).__name__}: "
             f"{error}); start it without --resume"
         ) from None
+    if form != (recipe.transport, recipe.transport_arguments):
+        raise ValueError(
+            f"{run} was started with the transport {form[0]} {form[1]}; {recipe.name} has "
+            f"{recipe.transport} {recipe.transport_arguments}; use another --out"
+        )
+    return known
 
 
 def run_training(trainer: Trainer, run: Path, options: RunOptions, draw: Draw | None = None) -> str:

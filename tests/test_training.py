@@ -241,20 +241,20 @@ def test_the_checkpoint_holds_the_averaged_weights_and_says_what_it_is(whole):
 def test_a_new_run_may_start_from_a_checkpoint(folder, whole, tmp_path, capsys):
     weights = load_checkpoint(whole / "checkpoint")[1]
     trainer = make_trainer(folder, seed=5)
-    trainer.warm_start(weights)
+    trainer.warm_start(trainer.config(), weights)
     assert trainer.step == 0
     for net in (trainer.net, trainer.ema):
         assert all(torch.equal(v, weights[n]) for n, v in net.state_dict().items())
     wider = toy().network_arguments | {"context_width": 6}
     trainer = make_trainer(folder, network_arguments=wider)
-    trainer.warm_start(weights)
+    trainer.warm_start(trainer.config(), weights)
     assert "starting afresh: " in capsys.readouterr().err
     other = toy().network_arguments | {"width": 128}
     with pytest.raises(ValueError, match="--init is of another architecture") as caught:
-        make_trainer(folder, network_arguments=other).warm_start(weights)
+        make_trainer(folder, network_arguments=other).warm_start(trainer.config(), weights)
     assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match="--init holds weights this network lacks: x"):
-        trainer.warm_start({"x": torch.zeros(1)})
+        trainer.warm_start(trainer.config(), {"x": torch.zeros(1)})
 
 
 def test_pictures_are_drawn_on_the_way(folder, tmp_path):
@@ -312,7 +312,7 @@ def test_resume_without_a_state_starts_afresh_and_says_so(folder, tmp_path, monk
 def train(folder, tmp_path, monkeypatch):
     """(options) -> result of `geoflow train` on the toy set, and the folder of the run."""
     source = GridSource.open(folder, CPU, resolution=R)
-    monkeypatch.setattr("geoflow.recipes.get_recipe", lambda name: toy())
+    monkeypatch.setattr("geoflow.recipes.get_recipe", lambda name: toy(steps=7919))
     monkeypatch.setattr("geoflow.data.open_source", lambda kind, data, device: source)
     monkeypatch.setattr("geoflow.training.MEASURED", 0.05)
     order = ["train", "toy", "--data", folder, "--out", tmp_path / "run", "--device", "cpu"]
@@ -320,19 +320,42 @@ def train(folder, tmp_path, monkeypatch):
 
 
 def test_fit_plans_a_whole_run_that_resume_knows(train, tmp_path):
-    """The stored length is not the recipe's 20; --resume takes it, and the batch, from the run."""
+    """The stored length is not the recipe's 7,919; --resume takes it from the run."""
     first = train("--minutes", 0.01, "--fit", "--batch", 3, "--instant", 0.75)
     assert first.exit_code == 0 and "measuring how many steps 0.01 minutes hold" in first.stderr
     stored = json.loads((tmp_path / "run/recipe.json").read_text())
     steps = stored["steps"]
-    assert steps != 20 and (stored["batch"], stored["instant"]) == (3, 0.75)
+    assert steps != 7919 and (stored["batch"], stored["instant"]) == (3, 0.75)
     assert f"step {steps} of {steps}" in first.stdout
     again = train("--resume", "--minutes", 0.01, "--fit")
     assert again.exit_code == 0, again.stderr
-    assert "measuring" not in again.stderr and f"step {steps} of {steps}" in again.stdout
+    assert (
+        f"keeps its length, {steps} steps" in again.stderr
+        and f"step {steps} of {steps}" in again.stdout
+    )
     assert json.loads((tmp_path / "run/recipe.json").read_text()) == stored
-    other = train("--resume", "--steps", steps + 1)
-    assert other.exit_code == 1 and f"was made with steps {steps}" in other.stderr
+    for option, value in (("--steps", steps + 1), ("--batch", 4), ("--instant", 0.5)):
+        other = train("--resume", option, value)
+        assert other.exit_code == 2 and f"{option} must stay" in other.stderr
+
+
+def test_a_run_of_another_transport_is_neither_resumed_nor_started_from(train, tmp_path):
+    assert train("--steps", 2).exit_code == 0
+    init = train("--steps", 2, "--init", tmp_path / "run/checkpoint", "--out", tmp_path / "b")
+    assert init.exit_code == 0, init.stderr
+    for path, key in (("recipe.json", "transport"), ("checkpoint/config.json", "transport")):
+        stored = json.loads((tmp_path / "run" / path).read_text())
+        stored[key] = {"name": "u-FM", "arguments": {}} if "config" in path else "u-FM"
+        (tmp_path / "run" / path).write_text(json.dumps(stored))
+    resumed = train("--resume")
+    assert resumed.exit_code == 1 and "was started with the transport u-FM" in resumed.stderr
+    init = train("--steps", 2, "--init", tmp_path / "run/checkpoint", "--out", tmp_path / "c")
+    assert init.exit_code == 1 and "--init must be of the transport x1-FM" in init.stderr
+
+
+def test_shares_above_one_are_refused(train):
+    result = train("--instant", 1.5)
+    assert result.exit_code == 2 and "--instant must be at most 1" in result.stderr
 
 
 @pytest.mark.parametrize("options", [("--fit",), ("--fit", "--minutes", 0), ("--steps", 5)])
