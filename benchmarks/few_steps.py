@@ -15,7 +15,7 @@ training shapes, drawn at random, against the same validation shapes.
 
 A points checkpoint (`--backbone points`) is judged in the same way without meshing: its clouds are
 compared with stored surface points of the data set, and one that is not finite counts as points at
-the origin.
+the origin. --heun adds the ordinary sampler of second order, the better one of many calls.
 
 A generated grid without a surface is counted as failed and drawn again from fresh noise, three
 times; after that its points all lie at the origin, which counts against the sampler.
@@ -636,7 +636,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
             option = "--" + name.replace("_", "-")
             parser.error(f"{option} must be at least {least}; got {value}")
     if args.heun is not None and (args.heun < 1 or args.heun % 2 == 0):
-        parser.error(f"--heun must be odd, two calls an interval and one in the last; {args.heun}")
+        parser.error(
+            f"--heun must be odd, two calls an interval and one in the last; got {args.heun}"
+        )
     return args
 
 

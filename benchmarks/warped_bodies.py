@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from geoflow.data.rigs import Character, fit_frame, read_characters, write_characters
 
 Move = Callable[[np.ndarray], np.ndarray]
-BLEND = 0.03  # half the height over which a head's width grows
+BLEND = 0.03  # half the height over which a head begins
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,15 @@ KINDS = {
 
 
 def mover(c: Character, to: Proportions) -> Move:
-    """The map of (N, 3) points of a T-posed body that gives it these proportions."""
+    """The map of (N, 3) points that gives a T-posed body other proportions, in the body's frame.
+
+    Raises:
+        ValueError: the character has not the joints of anny_bodies.py.
+    """
     place = dict(zip(c.joint_names, c.joints, strict=True))
+    lacking = sorted({"LeftUpLeg", "RightUpLeg", "Neck", "LeftArm", "RightArm"} - place.keys())
+    if lacking:
+        raise ValueError(f"{c.name} must have the joints of anny_bodies.py; it lacks {lacking[0]}")
     hip = (place["LeftUpLeg"][1] + place["RightUpLeg"][1]) / 2
     neck, middle = place["Neck"][1], place["Neck"][0]
     shoulder = (place["LeftArm"][0] - place["RightArm"][0]) / 2
@@ -55,9 +62,14 @@ def mover(c: Character, to: Proportions) -> Move:
 
     def move(p: np.ndarray) -> np.ndarray:
         x, y, z = p.T
-        head = np.interp(y, [neck - BLEND, neck + BLEND], [0.0, 1.0])
         x = x - middle
-        beyond = np.where(y > (hip + neck) / 2, (np.abs(x) - shoulder).clip(0), 0)
+        aside = np.abs(x)
+        # shoulders may be as high as the neck, but are further out than a head is wide
+        head = np.interp(y, [neck - BLEND, neck + BLEND], [0.0, 1.0])
+        head = head * np.interp(aside, [0.8 * shoulder, 1.2 * shoulder], [1.0, 0.0])
+        chest = (hip + neck) / 2
+        arms = np.interp(y, [chest - BLEND, chest + BLEND], [0.0, 1.0])
+        beyond = arms * (aside - shoulder).clip(0)
         x = x + np.sign(x) * (to.arms - to.width) / to.width * beyond
         x = x * (head * to.head + (1 - head) * to.width)
         z = z * (head * to.head + (1 - head) * to.depth)
@@ -67,7 +79,7 @@ def mover(c: Character, to: Proportions) -> Move:
 
 
 def warp(c: Character, to: Proportions) -> Character:
-    """The character of other proportions, in the frame again.
+    """The character with other proportions, box centred, longest side 1.8 again.
 
     Normals follow by the inverse transpose of the map's derivative; the local diameter of a joint
     grows as the cube root of its volume.
@@ -75,14 +87,15 @@ def warp(c: Character, to: Proportions) -> Character:
     move, step = mover(c, to), 1e-4
 
     def derivative(p: np.ndarray) -> np.ndarray:
+        """(N, 3) -> (N, 3, 3), rows are coordinates of the moved point."""
         columns = [(move(p + d) - move(p - d)) / (2 * step) for d in step * np.eye(3)]
         return np.stack(columns, -1)
 
     points = c.points.astype(np.float64)
     joints = c.joints.astype(np.float64)
-    normals = np.linalg.solve(derivative(points).mT, c.normals.astype(np.float64)[..., None])[
-        ..., 0
-    ]
+    normals = np.linalg.solve(
+        derivative(points).swapaxes(1, 2), c.normals.astype(np.float64)[..., None]
+    )[..., 0]
     normals /= np.linalg.norm(normals, axis=1, keepdims=True).clip(1e-9)
     grown = np.cbrt(np.linalg.det(derivative(joints)))
     points, joints = move(points), move(joints)

@@ -290,7 +290,9 @@ def main(
     count: Annotated[int, typer.Option(help="Bodies.")] = 3000,
     seed: Annotated[int, typer.Option(help="Body k depends on (seed, k).")] = 0,
     points: Annotated[int, typer.Option(help="Surface points a body.")] = 4096,
-    meshes: Annotated[Path | None, typer.Option(help="Folder for a .glb of each body.")] = None,
+    meshes: Annotated[
+        Path | None, typer.Option(help="Folder for a .glb of each body, replaced.")
+    ] = None,
 ) -> None:
     """Write COUNT bodies to OUT."""
     check_request(out, meshes, count=count, seed=seed, points=points)

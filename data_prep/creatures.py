@@ -110,7 +110,9 @@ def main(
     count: Annotated[int, typer.Option(help="Creatures.")] = 1000,
     seed: Annotated[int, typer.Option(help="Creature k depends on (seed, k).")] = 0,
     points: Annotated[int, typer.Option(help="Surface points a creature.")] = 4096,
-    meshes: Annotated[Path | None, typer.Option(help="Folder for a .glb of each.")] = None,
+    meshes: Annotated[
+        Path | None, typer.Option(help="Folder for a .glb of each, replaced.")
+    ] = None,
 ) -> None:
     """Write COUNT creatures to OUT."""
     check_request(out, meshes, count=count, seed=seed, points=points)

@@ -24,8 +24,8 @@ class Recipe:
         data: what it is trained on, see geoflow.data.
         transport, transport_arguments: see geoflow.transport.get_transport.
         steps, batch: optimiser steps and samples in each, over all processes.
-        learning_rate, warmup, decay: peak of AdamW's rate, steps of warm-up, share of the run over
-            which the rate falls linearly to zero at the end.
+        learning_rate, warmup, decay: peak of AdamW's rate, steps of warm-up, share of the run (with
+            `restart` of each part) over which the rate falls linearly to zero at the end.
         instant: share of the run, from its start, that trains r = t only.
         restart: the rate falls to zero at the end of that share as well, and starts again: r > t
             learns from a network that is as good as it gets.
@@ -252,9 +252,9 @@ def characters_joints() -> Recipe:
 
     Command: geoflow train characters-joints --data DATA --out RUN
 
-    DATA holds npz files of rigged characters. Noise much wider than the joints' distances would
-    leave nothing to decide until the end of the clock, so it is weak here, and late times are
-    drawn more often.
+    DATA holds npz files of rigged characters, half of which get other proportions (the bundled
+    weights were trained before that). Noise much wider than the joints' distances would leave
+    nothing to decide until late on the clock, so it is weak, and late times are drawn more often.
     """
     return Recipe(
         name="characters-joints",

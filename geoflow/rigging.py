@@ -74,8 +74,8 @@ def rig_mesh(
         vertices, faces: (V, 3), (F, 3), of any scale, open or closed, of any number of parts.
         up: "y": the character faces +z; "z": it faces -y, as in Blender.
         steps, category, seed: see `JointPredictor.predict`; the seed also draws surface points.
-        check: called after every network call and every stage, with any arguments; may raise, to
-            stop.
+        check: called before the network, after each of its calls and before skinning, with any
+            arguments; may raise, to stop.
 
     Returns:
         the rig in the frame of the mesh.

@@ -59,7 +59,7 @@ class CharacterSource:
         device: where they are kept.
         size: points of a sample; drawn anew each time, half of the samples evenly over the
             surface, half with more of the points whose joint owns few.
-        augment: turn, mirror, stretch, bend and roughen every sample.
+        augment: see `augment`, for every sample.
 
     Raises:
         ValueError: no characters, one with too few points or too many joints, or a category that
