@@ -45,7 +45,6 @@ from geoflow.geometry.isosurface import extract_surface
 from geoflow.geometry.mesh import is_watertight, remove_fragments
 from geoflow.geometry.metrics import nearest, one_nna
 from geoflow.geometry.pointcloud import sample_surface
-from geoflow.networks.layers import Condition
 from geoflow.pipelines import ObjectGenerator, draw_noise, load_generator
 from geoflow.point_generator import PointGenerator
 from geoflow.preview import draw_clouds, draw_grids, sheet
@@ -308,10 +307,9 @@ def draw_clouds_of(
         options = {"steps": sampler.calls, "cumulative": sampler.cumulative}
         return generator.clouds(noise, names, **options).cpu().numpy()
     transport, device = generator.transport, generator.device
-    labels = torch.tensor([generator.categories.index(name) for name in names], device=device)
-    times = time_grid(transport, (sampler.calls + 1) // 2)
+    times, cond = time_grid(transport, (sampler.calls + 1) // 2), generator.condition(names)
     with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
-        made = sample_heun(transport, generator.net, noise.to(device), times, Condition(labels))
+        made = sample_heun(transport, generator.net, noise.to(device), times, cond)
     return (made * generator.settings.std).cpu().numpy()
 
 

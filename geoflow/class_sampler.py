@@ -125,25 +125,31 @@ class ClassSampler:
                 None does as the checkpoint's config says, see geoflow.settings.SamplingSettings.
             on_step: called with (calls made, state) after each step; may raise to stop.
         """
-        unknown = len(self.categories)
-        index = [
-            unknown if c is None else self.categories.index(self.category_of(0, c))
-            for c in categories
-        ]
-        labels = torch.tensor(index, device=self.device)
-        context = None if context is None else context.to(self.device)
+        cond = self.condition(categories, context)
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
             return self.sampling.sample(
                 self.transport,
                 self.net,
                 noise.to(self.device),
                 steps,
-                Condition(labels, context),
+                cond,
                 cumulative=cumulative,
                 guidance=guidance,
-                null=Condition(torch.full_like(labels, unknown), context),
+                null=self.condition([None] * len(categories), cond.context),
                 on_step=on_step,
             )
+
+    def condition(
+        self, categories: Sequence[str | None], context: Tensor | None = None
+    ) -> Condition:
+        """What the network is told: B names, or None; and the context (B, L, C), see `carry`."""
+        unknown = len(self.categories)
+        index = [
+            unknown if c is None else self.categories.index(self.category_of(0, c))
+            for c in categories
+        ]
+        labels = torch.tensor(index, device=self.device)
+        return Condition(labels, None if context is None else context.to(self.device))
 
     def check_request(self, seed: int, steps: int, guidance: float, category: str) -> None:
         """Raises ValueError for an unknown category or a number out of range."""

@@ -284,17 +284,15 @@ def train(
     accelerator = start_processes(picked)
     source = open_source(chosen.data, data, accelerator.device)
     compile = compile and picked.type == "cuda"
-    if fit and accelerator.is_main_process:
-        note(
-            f"{out} keeps its length, {chosen.steps} steps, whatever --minutes says"
-            if found
-            else f"measuring how many steps {minutes:g} minutes hold"
-        )
-    if fit and minutes and not found:
+    say = note if accelerator.is_main_process else lambda _: None
+    if resume and not found:
+        say(f"{out} holds no state to resume; starting afresh")
+    if fit and found:
+        say(f"{out} keeps its length, {chosen.steps} steps, whatever --minutes says")
+    elif fit and minutes:
+        say(f"measuring how many steps {minutes:g} minutes hold")
         chosen = within(chosen, minutes, source, accelerator, compile=compile)
     trainer = Trainer(chosen, source, seed, accelerator)
-    if resume and not found and trainer.main:
-        note(f"{out} holds no state to resume; starting afresh")
     if found:
         trainer.resume(out)
     elif init is not None:

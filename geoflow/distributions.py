@@ -29,7 +29,6 @@ from geoflow.recipes import DISTRIBUTION, Recipe, shape_distribution
 from geoflow.runstate import STATE
 from geoflow.settings import network_with, read_frame, read_sampling, read_transport
 from geoflow.training import continued
-from geoflow.transport import get_transport
 
 BLOCK = 16_384  # points that are made at a time, and whose noise is drawn together
 
@@ -119,16 +118,10 @@ def check_resumable(run: Path, recipe: Recipe, source: SurfaceSource) -> Recipe:
     config, _, _ = load_checkpoint(run / "checkpoint")
     if config.get("kind") != recipe.name:
         raise ValueError(f"{run} is a run of {config.get('kind')!r}, not of {recipe.name!r}")
-    given = {"--form": read_transport(config).name, "the mesh": read_frame(config)}
-    known: dict[str, Any] = {
-        "--form": get_transport(recipe.transport).name,
-        "the mesh": source.frame,
-    }
-    for what, value in given.items():
-        if value != known[what]:
-            raise ValueError(
-                f"{run} was started with another value of {what}; use the same, or another --out"
-            )
+    if read_frame(config) != source.frame:
+        raise ValueError(
+            f"{run} was started with another value of the mesh; use the same, or another --out"
+        )
     return continued(recipe, run)
 
 

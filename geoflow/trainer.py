@@ -6,7 +6,6 @@ run repeats the uninterrupted one bit for bit on a CPU without any random state 
 
 from __future__ import annotations
 
-import math
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -124,7 +123,7 @@ class Trainer:
         r = self.recipe
         begin, end = 0, r.steps
         if r.restart:
-            first = math.ceil(r.instant * r.steps)
+            first = r.first_cumulative
             begin, end = (0, first) if self.step < first else (first, end)
         left = (end - self.step) / max(1.0, r.decay * (end - begin))
         return r.learning_rate * min(1.0, (self.step - begin + 1) / r.warmup, left)
@@ -138,7 +137,7 @@ class Trainer:
         draws = on_device if r.device_draws else cpu
         size = max(1, r.batch // self.accelerator.num_processes)
         data, given = self.source.batch(size, draws)
-        both = self.step >= r.instant * r.steps
+        both = self.step >= r.first_cumulative
         times = r.times if both else replace(r.times, cumulative=0.0)
         tau_t, tau_r, k = times.draw(size, self.transport.start, draws)
         tau_t, tau_r = tau_t.to(self.device), tau_r.to(self.device)

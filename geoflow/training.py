@@ -18,6 +18,7 @@ from geoflow.interrupts import Interrupt
 from geoflow.recipes import Recipe
 from geoflow.runlog import Log
 from geoflow.trainer import Source, Trainer
+from geoflow.transport import get_transport
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -94,16 +95,17 @@ def continued(recipe: Recipe, run: Path) -> Recipe:
         if not (min(steps, batch) >= 1 and isinstance(steps, int) and isinstance(batch, int)):
             raise ValueError(f"steps {steps!r}, batch {batch!r}")
         known = replace(recipe, steps=steps, batch=batch, instant=float(instant))
-        form = stored["transport"], stored["transport_arguments"]
+        form = get_transport(stored["transport"], **stored["transport_arguments"])
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ValueError(
             f"{path} must hold the steps, batch and instant of the run ({type(error).__name__}: "
             f"{error}); start it without --resume"
         ) from None
-    if form != (recipe.transport, recipe.transport_arguments):
+    if form != get_transport(recipe.transport, **recipe.transport_arguments):
         raise ValueError(
-            f"{run} was started with the transport {form[0]} {form[1]}; {recipe.name} has "
-            f"{recipe.transport} {recipe.transport_arguments}; use another --out"
+            f"{run} was started with the transport {stored['transport']} "
+            f"{stored['transport_arguments']}; {recipe.name} has {recipe.transport} "
+            f"{recipe.transport_arguments} now; use the same, or another --out"
         )
     return known
 

@@ -297,17 +297,6 @@ def test_resume_refuses_nothing_and_rubbish(folder, whole, tmp_path):
         assert "\n" not in str(caught.value)
 
 
-def test_resume_without_a_state_starts_afresh_and_says_so(folder, tmp_path, monkeypatch):
-    source = GridSource.open(folder, CPU, resolution=R)
-    monkeypatch.setattr("geoflow.recipes.get_recipe", lambda name: toy())
-    monkeypatch.setattr("geoflow.data.open_source", lambda kind, data, device: source)
-    command = ["train", "toy", "--data", str(folder), "--out", str(tmp_path), "--device", "cpu"]
-    first, second = (CliRunner().invoke(app, [*command, "--resume"]) for _ in range(2))
-    assert first.exit_code == second.exit_code == 0, first.stderr + second.stderr
-    assert "holds no state to resume; starting afresh" in first.stderr
-    assert "afresh" not in second.stderr and "step 20 of 20" in second.stdout
-
-
 @pytest.fixture
 def train(folder, tmp_path, monkeypatch):
     """(options) -> result of `geoflow train` on the toy set, and the folder of the run."""
@@ -317,6 +306,13 @@ def train(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("geoflow.training.MEASURED", 0.05)
     order = ["train", "toy", "--data", folder, "--out", tmp_path / "run", "--device", "cpu"]
     return lambda *options: CliRunner().invoke(app, [*map(str, (*order, *options))])
+
+
+def test_resume_without_a_state_starts_afresh_and_says_so(train):
+    first, second = (train("--resume", "--steps", 20) for _ in range(2))
+    assert first.exit_code == second.exit_code == 0, first.stderr + second.stderr
+    assert "holds no state to resume; starting afresh" in first.stderr
+    assert "afresh" not in second.stderr and "step 20 of 20" in second.stdout
 
 
 def test_fit_plans_a_whole_run_that_resume_knows(train, tmp_path):
@@ -329,10 +325,8 @@ def test_fit_plans_a_whole_run_that_resume_knows(train, tmp_path):
     assert f"step {steps} of {steps}" in first.stdout
     again = train("--resume", "--minutes", 0.01, "--fit")
     assert again.exit_code == 0, again.stderr
-    assert (
-        f"keeps its length, {steps} steps" in again.stderr
-        and f"step {steps} of {steps}" in again.stdout
-    )
+    assert f"keeps its length, {steps} steps" in again.stderr
+    assert f"step {steps} of {steps}" in again.stdout
     assert json.loads((tmp_path / "run/recipe.json").read_text()) == stored
     for option, value in (("--steps", steps + 1), ("--batch", 4), ("--instant", 0.5)):
         other = train("--resume", option, value)
@@ -343,9 +337,9 @@ def test_a_run_of_another_transport_is_neither_resumed_nor_started_from(train, t
     assert train("--steps", 2).exit_code == 0
     init = train("--steps", 2, "--init", tmp_path / "run/checkpoint", "--out", tmp_path / "b")
     assert init.exit_code == 0, init.stderr
-    for path, key in (("recipe.json", "transport"), ("checkpoint/config.json", "transport")):
-        stored = json.loads((tmp_path / "run" / path).read_text())
-        stored[key] = {"name": "u-FM", "arguments": {}} if "config" in path else "u-FM"
+    other = {"recipe.json": "u-FM", "checkpoint/config.json": {"name": "u-FM", "arguments": {}}}
+    for path, transport in other.items():
+        stored = json.loads((tmp_path / "run" / path).read_text()) | {"transport": transport}
         (tmp_path / "run" / path).write_text(json.dumps(stored))
     resumed = train("--resume")
     assert resumed.exit_code == 1 and "was started with the transport u-FM" in resumed.stderr
