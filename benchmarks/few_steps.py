@@ -39,6 +39,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
 
+from geoflow.class_sampler import half_precision
 from geoflow.data.shards import ShapeDataset, split_of
 from geoflow.geometry.distances import Matrix, chamfer_matrix
 from geoflow.geometry.isosurface import extract_surface
@@ -308,7 +309,7 @@ def draw_clouds_of(
         return generator.clouds(noise, names, **options).cpu().numpy()
     transport, device = generator.transport, generator.device
     times, cond = time_grid(transport, (sampler.calls + 1) // 2), generator.condition(names)
-    with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
+    with half_precision(device):
         made = sample_heun(transport, generator.net, noise.to(device), times, cond)
     return (made * generator.settings.std).cpu().numpy()
 

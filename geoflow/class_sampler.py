@@ -35,6 +35,11 @@ def pick_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
+def half_precision(device: torch.device) -> torch.autocast:
+    """bfloat16 where a network runs on a GPU; float32 on a CPU."""
+    return torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda")
+
+
 def draw_noise(seed: int, index: int, shape: Sequence[int], attempt: int = 0) -> Tensor:
     """Standard normal noise that depends on (seed, index, attempt) alone, float32 on the CPU."""
     mixed = np.random.SeedSequence([seed, index, attempt]).generate_state(1, np.uint64)[0]
@@ -126,7 +131,7 @@ class ClassSampler:
             on_step: called with (calls made, state) after each step; may raise to stop.
         """
         cond = self.condition(categories, context)
-        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
+        with half_precision(self.device):
             return self.sampling.sample(
                 self.transport,
                 self.net,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import importlib.util
 import sys
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,6 +30,9 @@ from geoflow.commands import (
 )
 from geoflow.files import check_target
 from geoflow.progress import progress_bar
+
+if TYPE_CHECKING:
+    from geoflow.recipes import Recipe
 
 app = typer.Typer(
     name="geoflow",
@@ -251,8 +255,6 @@ def train(
         raise UsageError(f"--instant must be at most 1, a share of the run; got {instant:g}")
     if fit and (steps is not None or not minutes):
         raise UsageError("--fit needs --minutes above 0 and no --steps; it chooses the steps")
-    import dataclasses
-
     from geoflow.recipes import get_recipe
 
     chosen = usage(get_recipe, recipe)
@@ -264,23 +266,15 @@ def train(
     from geoflow.pipelines import pick_device
     from geoflow.preview import draw_samples
     from geoflow.trainer import Trainer, start_processes
-    from geoflow.training import RunOptions, continued, run_training, within
+    from geoflow.training import RunOptions, run_training, within
 
     picked = usage(pick_device, device.value)
     found = resume and (out / "state.safetensors").exists()
-    if found:
-        chosen = continued(chosen, out)
-    elif init is not None and instant is None:
+    if init is not None and instant is None and not found:
         instant = 0.0
     changes: dict[str, Any] = {"steps": steps, "batch": batch, "instant": instant}
     changes = {k: v for k, v in changes.items() if v is not None}
-    for name, value in changes.items() if found else ():
-        if value != (kept := getattr(chosen, name)):
-            raise UsageError(
-                f"--{name} must stay {kept:g} in {out}; got {value:g}; leave it out, or use "
-                "another --out"
-            )
-    chosen = dataclasses.replace(chosen, **changes)
+    chosen = _as_kept(chosen, changes, out) if found else dataclasses.replace(chosen, **changes)
     accelerator = start_processes(picked)
     source = open_source(chosen.data, data, accelerator.device)
     compile = compile and picked.type == "cuda"
@@ -297,16 +291,27 @@ def train(
         trainer.resume(out)
     elif init is not None:
         trainer.warm_start(*load_checkpoint(init)[:2])
+    limit = None if fit else minutes
     options = RunOptions(
-        minutes=None if fit else minutes,
-        save_minutes=save_minutes,
-        sample_minutes=sample_minutes,
-        compile=compile,
-        tensorboard=tensorboard,
+        limit, save_minutes, sample_minutes, compile=compile, tensorboard=tensorboard
     )
     line = run_training(trainer, out, options, draw_samples)
     if trainer.main:
         print(line)
+
+
+def _as_kept(recipe: Recipe, changes: dict[str, Any], run: Path) -> Recipe:
+    """The recipe of a run that goes on; options that would change it are refused."""
+    from geoflow.training import continued
+
+    kept = continued(recipe, run)
+    for name, value in changes.items():
+        if value != (known := getattr(kept, name)):
+            raise UsageError(
+                f"--{name} must stay {known:g} in {run}; got {value:g}; leave it out, or use "
+                "another --out"
+            )
+    return kept
 
 
 @app.command()

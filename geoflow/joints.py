@@ -14,7 +14,7 @@ from torch import Tensor
 
 from geoflow.checkpoint import load_checkpoint
 from geoflow.checks import at_least, one_of
-from geoflow.class_sampler import draw_noise, pick_device
+from geoflow.class_sampler import draw_noise, half_precision, pick_device
 from geoflow.data.rigs import fit_frame
 from geoflow.geometry.joint_names import body_parents, is_humanoid
 from geoflow.geometry.skeleton import Clusters, agreement, build_tree, cluster_joints
@@ -144,7 +144,7 @@ class JointPredictor:
         context = torch.from_numpy(surface)[None].to(self.device)
         cond = Condition(torch.tensor([index], device=self.device), context)
         noise = draw_noise(seed, 0, (1, len(points), 3)).to(self.device)
-        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
+        with half_precision(self.device):
             ends = self.sampling.sample(
                 self.transport,
                 self.net,
