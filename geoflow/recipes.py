@@ -255,9 +255,9 @@ def characters_joints() -> Recipe:
 
     Command: geoflow train characters-joints --data DATA --out RUN
 
-    DATA holds npz files of rigged characters, half of which get other proportions (the bundled
-    weights were trained before that). Noise much wider than the joints' distances would leave
-    nothing to decide until late on the clock, so it is weak, and late times are drawn more often.
+    DATA holds npz files of rigged characters. Noise much wider than the joints' distances would
+    leave nothing to decide until late on the clock, so it is weak, and late times are drawn more
+    often.
     """
     return Recipe(
         name="characters-joints",

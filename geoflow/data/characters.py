@@ -20,7 +20,8 @@ HELD_OUT_PACKS = ("fish_pack", "kaykit")
 CATEGORIES = ("body", "creature")
 BODY_SHARE = 0.4
 MOST_JOINTS = 255
-PROPORTIONS = 0.5  # share of the samples that get other proportions
+PROPORTIONS = {"body": 0.5, "creature": 0.0}
+"""Share of a category's samples that get other proportions."""
 
 
 def assign_points(points: np.ndarray, joints: np.ndarray, least: int) -> np.ndarray:
@@ -59,7 +60,7 @@ class CharacterSource:
         device: where they are kept.
         size: points of a sample; drawn anew each time, half of the samples evenly over the
             surface, half with more of the points whose joint owns few.
-        augment: see `augment`, for every sample.
+        augment: see `augment`, for every sample, with the shares of PROPORTIONS.
 
     Raises:
         ValueError: no characters, one with too few points or too many joints, or a category that
@@ -98,6 +99,7 @@ class CharacterSource:
         self.joints = torch.from_numpy(places).to(device)
         labels = [CATEGORIES.index(c.category) for c in characters]
         self.labels = torch.tensor(labels, device=device)
+        self.proportions = torch.tensor([PROPORTIONS[k] for k in CATEGORIES], device=device)
         shares = _weights(characters).double().cumsum(0)
         self.shares = (shares / shares[-1]).float().to(device)
 
@@ -151,7 +153,8 @@ class CharacterSource:
         joints = self.joints[index]
         points, normals = surface.split(3, -1)
         if self.augment:
-            points, normals, joints = augment(points, normals, joints, generator)
+            share = self.proportions[self.labels[index]]
+            points, normals, joints = augment(points, normals, joints, share, generator)
         target = joints.gather(1, owner[..., None].expand(-1, -1, 3))
         return target, Condition(self.labels[index], torch.cat((points, normals), -1))
 
@@ -171,13 +174,14 @@ class CharacterSource:
 
 
 def augment(
-    points: Tensor, normals: Tensor, joints: Tensor, generator: torch.Generator
+    points: Tensor, normals: Tensor, joints: Tensor, share: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Changes proportions, mirrors, bends, stretches, turns and roughens; joints follow.
 
     Args:
         points, normals: (B, N, 3).
         joints: (B, J, 3).
+        share: (B,) chance that each gets other proportions.
         generator: source of randomness; best on the device of the points.
 
     Returns:
@@ -191,7 +195,7 @@ def augment(
     def even(*shape: int) -> Tensor:
         return uniform(generator, device, *shape)
 
-    points, normals, joints = reproportion(points, normals, joints, generator)
+    points, normals, joints = reproportion(points, normals, joints, share, generator)
     waves, phase, height = 2.5 * normal(b, 3, 3), 6.3 * even(b, 1, 3), 0.025 * normal(b, 1, 3)
 
     def bend(p: Tensor) -> Tensor:
@@ -214,21 +218,21 @@ def augment(
 
 
 def reproportion(
-    points: Tensor, normals: Tensor, joints: Tensor, generator: torch.Generator
+    points: Tensor, normals: Tensor, joints: Tensor, share: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gives half of the characters other proportions: large heads, short legs, wide hips.
+    """Gives some of the characters other proportions: large heads, short legs, wide hips.
 
     Heights are stretched by 1 + b sin(k y + c), widths by exp(a sin(q y + d)), with b up to 0.55
     and a up to 0.45: y goes to the integral of its stretch, x and z to a multiple of themselves.
 
     Args:
-        points, normals, joints, generator: see `augment`.
+        points, normals, joints, share, generator: see `augment`.
 
     Returns:
         the three; neither centred nor scaled again. Normals follow by the inverse transpose.
     """
     draw = uniform(generator, points.device, len(points), 1, 7)
-    some = (draw[..., 0] < PROPORTIONS).float()
+    some = (draw[..., 0] < share[:, None]).float()
     b, a = 0.55 * some * draw[..., 1], 0.45 * some * (2 * draw[..., 2] - 1)
     k, q = 2 + 3 * draw[..., 3], 2 + 3 * draw[..., 4]
     c, d = math.tau * draw[..., 5], math.tau * draw[..., 6]

@@ -7,6 +7,7 @@ import pytest
 import torch
 from loading import load_module
 
+from geoflow.data import characters
 from geoflow.data.characters import CharacterSource, assign_points, augment, reproportion
 from geoflow.data.rigs import write_characters
 from geoflow.networks.layers import Condition
@@ -56,7 +57,7 @@ def test_augmentation_keeps_joints_in_place_inside_the_surface():
     points = torch.cat([ring + level for level in levels]).expand(16, -1, -1)
     normals = torch.nn.functional.normalize(ring, dim=1).repeat(3, 1).expand(16, -1, -1)
     joints = levels.expand(16, -1, -1)
-    new, turned, moved = augment(points, normals, joints, g)
+    new, turned, moved = augment(points, normals, joints, torch.full((16,), 0.5), g)
     centres = new.view(16, 3, 32, 3).mean(2)
     assert float((centres - moved).norm(dim=-1).max()) < 0.01
     size = new.amax(1) - new.amin(1)
@@ -68,7 +69,7 @@ def test_augmentation_keeps_joints_in_place_inside_the_surface():
 
 
 def test_other_proportions_keep_normals_upright_on_the_surface():
-    """The normals of moved small triangles are the moved normals; half stay as they were."""
+    """The normals of moved small triangles are the moved normals; a share of 0 changes none."""
     g = torch.Generator().manual_seed(1)
     corner = torch.rand(64, 200, 1, 3, generator=g, dtype=torch.float64) * 1.8 - 0.9
     sides = 1e-5 * torch.randn(64, 200, 2, 3, generator=g, dtype=torch.float64)
@@ -79,13 +80,30 @@ def test_other_proportions_keep_normals_upright_on_the_surface():
         return torch.nn.functional.normalize(cross, dim=-1)
 
     points, corners = corner[:, :, 0], triangles.flatten(1, 2)
-    _, turned, moved = reproportion(points, normal(triangles), corners, g)
+    share = torch.cat((torch.zeros(16), torch.full((48,), 0.5)))
+    _, turned, moved = reproportion(points, normal(triangles), corners, share, g)
     agree = (normal(moved.unflatten(1, (200, 3))) * turned).sum(-1)
     assert float(agree.min()) > 0.999
     same = (moved == corners).flatten(1).all(1)
-    assert 16 < int(same.sum()) < 48
+    assert bool(same[:16].all()) and 12 < int(same[16:].sum()) < 36
     order = corners[..., 1].argsort(1)
     assert bool((moved[..., 1].gather(1, order).diff(dim=1) >= 0).all())  # nothing is turned over
+
+
+def test_a_category_gets_other_proportions_as_often_as_its_share_says(monkeypatch):
+    monkeypatch.setattr(characters, "PROPORTIONS", {"body": 1.0, "creature": 0.0})
+    moved = []
+
+    def watched(points, normals, joints, share, generator):
+        new = reproportion(points, normals, joints, share, generator)
+        moved.append((new[2] != joints).flatten(1).any(1))
+        return new
+
+    monkeypatch.setattr(characters, "reproportion", watched)
+    both = [character("b/x", points=256, category="body"), character(points=256)]
+    source = CharacterSource(both, CPU, size=64)
+    _, cond = source.batch(64, torch.Generator().manual_seed(0))
+    assert torch.equal(moved[0], cond.labels == 0) and 16 < int(moved[0].sum()) < 48
 
 
 def test_a_folder_is_read_without_the_held_out_packs(tmp_path):
