@@ -41,8 +41,8 @@ class Clustering:
         bandwidth, prominence, least: of `cluster_joints`.
     """
 
-    width: float = 0.02
-    bandwidth: float = 0.014
+    width: float = 0.015
+    bandwidth: float = 0.012
     prominence: float = 0.7
     least: float = 0.0025
 
@@ -127,8 +127,8 @@ class JointPredictor:
             points: (N, 3) in the training frame: y up, facing +z, longest side 1.8, centred.
             normals: (N, 3) outward unit normals.
             steps: network calls.
-            cumulative: True folds the map (with r = t in the last of several calls, if config.json
-                says so), False samples with r = t, the multi-step way.
+            cumulative: True folds the map (with r = t in the last call, if config.json says so),
+                False samples with r = t, the multi-step way.
             category: "body" (22 joints), "creature" or "any".
             seed: of the noise.
             on_step: called with (calls made, state) after each call; may raise to stop.

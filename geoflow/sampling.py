@@ -63,8 +63,9 @@ def sample(
         cond: condition for the network.
         cumulative: True folds psi_{t->r}; False asks the network for r = t at every call, which is
             the ordinary multi-step sampler (Euler for a velocity, DDIM for data and noise).
-        mean_last: the last of several calls has r = t even so. Where a state may still end in more
-            than one place it goes to their mean, which lies nearer to the truth and varies less.
+        mean_last: the last call has r = t even so. Where a state may still end in more than one
+            place it goes to their mean, which lies nearer to the truth and varies less. A single
+            call is then the mean given the condition alone: for what that all but determines.
         guidance: w of m_null + w (m_cond - m_null). 1 costs one call a step, others two.
         null: the condition that stands for none; needed when guidance is not 1.
         on_step: called with (calls made, state) after each step.
@@ -81,7 +82,7 @@ def sample(
     calls = len(grid) - 1
     for k in range(calls):
         t, end = _fill(grid[k], x), _fill(grid[k + 1], x)
-        to_mean = mean_last and 0 < k == calls - 1
+        to_mean = mean_last and k == calls - 1
         r = end if cumulative and not to_mean else t
         m = transport.predict(net, x, t, r, cond)
         if guidance != 1.0:

@@ -50,7 +50,7 @@ def check_tree(parents: np.ndarray, name: str = "parents") -> None:
         raise ValueError(f"{name} must form a tree; they hold a cycle")
 
 
-def agreement(starts: np.ndarray, ends: np.ndarray, width: float = 0.02) -> np.ndarray:
+def agreement(starts: np.ndarray, ends: np.ndarray, width: float = 0.015) -> np.ndarray:
     """How far neighbours on the surface travelled to the same place.
 
     Between the regions of two joints points end anywhere on the way from one to the other, and
@@ -76,7 +76,7 @@ def agreement(starts: np.ndarray, ends: np.ndarray, width: float = 0.02) -> np.n
 def cluster_joints(
     points: np.ndarray,
     weights: np.ndarray | None = None,
-    bandwidth: float = 0.014,
+    bandwidth: float = 0.012,
     *,
     reach: float = 2.0,
     prominence: float = 0.7,
