@@ -24,6 +24,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
 
+from geoflow.class_sampler import half_precision
 from geoflow.data.grids import GridSource
 from geoflow.pipelines import pick_device
 from geoflow.recipes import get_recipe
@@ -41,8 +42,7 @@ class OneProcess:
         self.device = device
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
-        enabled = self.device.type == "cuda"
-        return torch.autocast("cuda", torch.bfloat16, enabled=enabled)
+        return half_precision(self.device)
 
 
 def random_source(resolution: int, device: torch.device) -> GridSource:

@@ -265,11 +265,12 @@ def train(
     from geoflow.data import open_source
     from geoflow.pipelines import pick_device
     from geoflow.preview import draw_samples
+    from geoflow.runstate import STATE
     from geoflow.trainer import Trainer, start_processes
     from geoflow.training import RunOptions, run_training, within
 
     picked = usage(pick_device, device.value)
-    found = resume and (out / "state.safetensors").exists()
+    found = resume and (out / STATE).exists()
     if init is not None and instant is None and not found:
         instant = 0.0
     changes: dict[str, Any] = {"steps": steps, "batch": batch, "instant": instant}

@@ -60,6 +60,7 @@ def fit(
     picked = usage(pick_device, device.value)
     vertices, faces, colours = distributions.read_shape(mesh, texture=texture)
     accelerator = start_processes(picked)
+    compile = compile and picked.type == "cuda"
     source = distributions.SurfaceSource(vertices, faces, accelerator.device, colours)
     changes: dict[str, Any] = {"batch": batch, "steps": steps}
     plan = distributions.plan(form.value, source, width, depth, changes)
@@ -67,12 +68,11 @@ def fit(
         plan = distributions.check_resumable(out, plan, source)
     elif steps is None:
         note(f"measuring how many steps {minutes:g} minutes hold")
-        use_compiler = compile and picked.type == "cuda"
-        plan = within(plan, minutes, source, accelerator, compile=use_compiler)
+        plan = within(plan, minutes, source, accelerator, compile=compile)
     trainer = Trainer(plan, source, seed, accelerator)
     if resume:
         trainer.resume(out)
-    options = RunOptions(save_minutes=save_minutes, compile=compile and picked.type == "cuda")
+    options = RunOptions(save_minutes=save_minutes, compile=compile)
     print(run_training(trainer, out, options))
 
 

@@ -150,13 +150,13 @@ class CharacterSource:
         pick = keys.topk(self.size, dim=1, sorted=False).indices
         surface = self.surface[index[:, None], pick].float()
         owner = self.owner[index[:, None], pick].long()
-        joints = self.joints[index]
+        labels, joints = self.labels[index], self.joints[index]
         points, normals = surface.split(3, -1)
         if self.augment:
-            share = self.proportions[self.labels[index]]
+            share = self.proportions[labels]
             points, normals, joints = augment(points, normals, joints, share, generator)
         target = joints.gather(1, owner[..., None].expand(-1, -1, 3))
-        return target, Condition(self.labels[index], torch.cat((points, normals), -1))
+        return target, Condition(labels, torch.cat((points, normals), -1))
 
     def decode(self, samples: Tensor) -> Tensor:
         """Samples are in the frame of the characters already."""
