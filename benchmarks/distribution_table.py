@@ -32,17 +32,17 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
 
-from geoflow import distributions
-from geoflow.checkpoint import load_checkpoint
-from geoflow.data.surface import SurfaceSource
+from geoflow import sample, time_grid
 from geoflow.files import write_atomically
-from geoflow.geometry.distances import mean_nearest
-from geoflow.pipelines import pick_device
-from geoflow.runstate import STATE
-from geoflow.sampling import sample, sample_heun, time_grid
-from geoflow.splats import draw_points
-from geoflow.trainer import Trainer, start_processes
-from geoflow.training import RunOptions, run_training, within
+from geoflow.flow import sample_heun
+from geoflow.model import load_checkpoint, pick_device
+from geoflow.render.splats import draw_points
+from geoflow.scores import mean_nearest
+from geoflow.surface import SurfaceSource
+from geoflow.surface import model as distributions
+from geoflow.training import RunOptions, Trainer, run_training, start_processes
+from geoflow.training.loop import within
+from geoflow.training.state import STATE
 
 CALLS, DRAWN, PART, SEED = (60, 6, 3, 1), (1, 3, 60), 1 << 17, 0
 BEGIN = time.monotonic()
@@ -164,7 +164,7 @@ def measure(case: Case, run: Path, args: argparse.Namespace) -> dict[str, Any]:
 
 def picture(clouds: dict[tuple[str, int], np.ndarray], truth: np.ndarray) -> bytes:
     """PNG: a row a sampler, 1, 3 and 60 calls; the surface itself at the right of each."""
-    from geoflow.preview import sheet
+    from geoflow.render.quick import sheet
 
     low, high = truth[:, :3].min(axis=0), truth[:, :3].max(axis=0)
     view = {"centre": (low + high) / 2, "radius": float(np.linalg.norm(high - low)) / 2}

@@ -39,17 +39,14 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
 
-from geoflow.class_sampler import half_precision
-from geoflow.data.shards import ShapeDataset, split_of
-from geoflow.geometry.distances import Matrix, chamfer_matrix
-from geoflow.geometry.isosurface import extract_surface
-from geoflow.geometry.mesh import is_watertight, remove_fragments
-from geoflow.geometry.metrics import nearest, one_nna
-from geoflow.geometry.pointcloud import sample_surface
-from geoflow.pipelines import ObjectGenerator, draw_noise, load_generator
-from geoflow.point_generator import PointGenerator
-from geoflow.preview import draw_clouds, draw_grids, sheet
-from geoflow.sampling import sample_heun, time_grid
+from geoflow import ObjectGenerator, PointGenerator, load_generator, time_grid
+from geoflow.data import ShapeDataset, split_of
+from geoflow.flow import draw_noise, sample_heun
+from geoflow.geometry import extract_surface, is_watertight, remove_fragments, sample_surface
+from geoflow.model import half_precision
+from geoflow.render import draw_clouds
+from geoflow.render.quick import draw_grids, sheet
+from geoflow.scores import Matrix, chamfer_matrix, nearest, one_nna
 
 Generator = ObjectGenerator | PointGenerator
 

@@ -18,15 +18,13 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
 
-from geoflow.data.characters import HELD_OUT_PACKS
-from geoflow.data.rigs import Character, fit_frame, read_characters
+from geoflow import JointPredictor, load_joint_predictor, read_mesh, rig_mesh
 from geoflow.files import write_atomically
-from geoflow.geometry.export import read_mesh
-from geoflow.joints import JointPredictor, load_joint_predictor
-from geoflow.preview import sheet
-from geoflow.render import BACKGROUND, CLAY
-from geoflow.render_rig import add_skeleton
-from geoflow.rigging import rig_mesh
+from geoflow.joints import HELD_OUT_PACKS, Character, read_characters
+from geoflow.joints.picture import add_skeleton
+from geoflow.joints.rigs import fit_frame
+from geoflow.render.quick import sheet
+from geoflow.render.sheet import BACKGROUND, CLAY
 
 SIZE, COLUMNS, TRUTH = 320, 6, (0.1, 0.6, 0.2)
 WAY = (0.35, 0.12, 1.0)

@@ -26,16 +26,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from geoflow.data.characters import HELD_OUT_PACKS
-from geoflow.data.rigs import Character, read_characters
-from geoflow.geometry.skeleton_metrics import (
-    joint_scores,
-    match_joints,
-    mean_scores,
-    tree_recall,
-)
-from geoflow.joints import JointPredictor, Skeleton, load_joint_predictor, read_clustering
-from geoflow.settings import read_sampling
+from geoflow import JointPredictor, Skeleton, load_joint_predictor
+from geoflow.joints import HELD_OUT_PACKS, Character, read_characters
+from geoflow.joints.model import read_clustering
+from geoflow.joints.scores import joint_scores, match_joints, mean_scores, tree_recall
+from geoflow.model import read_sampling
 
 Find = Callable[[Character, int], Skeleton]
 """(character, seed of the noise) -> its skeleton."""

@@ -20,10 +20,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from geoflow.data.characters import CharacterSource
-from geoflow.pipelines import pick_device
+from geoflow.joints import CharacterSource
+from geoflow.model import pick_device
 from geoflow.recipes import get_recipe
-from geoflow.trainer import Trainer, start_processes
+from geoflow.training import Trainer, start_processes
 
 
 def milliseconds(call: Callable[[], object], steps: int, device: torch.device) -> float:

@@ -17,9 +17,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
 
-from geoflow.data.shards import ShapeDataset
-from geoflow.geometry.distances import chamfer_matrices
-from geoflow.geometry.metrics import coverage_mmd, one_nna
+from geoflow.data import ShapeDataset
+from geoflow.scores import chamfer_matrices, coverage_mmd, one_nna
 
 POINTS, SEED = 2048, 0
 

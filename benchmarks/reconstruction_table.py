@@ -27,12 +27,10 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
 
-from geoflow.data.shards import ShapeDataset
-from geoflow.geometry.mesh import is_watertight
-from geoflow.geometry.metrics import f_score
-from geoflow.geometry.pointcloud import sample_surface
-from geoflow.pipelines import ObjectGenerator, load_generator
-from geoflow.reconstruction import reconstruct
+from geoflow import ObjectGenerator, load_generator, reconstruct
+from geoflow.data import ShapeDataset
+from geoflow.geometry import is_watertight, sample_surface
+from geoflow.scores import f_score
 
 Points = NDArray[np.float64]
 Mesh = tuple[Points, NDArray[np.int64]]

@@ -24,11 +24,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
 
-from geoflow.class_sampler import half_precision
-from geoflow.data.grids import GridSource
-from geoflow.pipelines import pick_device
+from geoflow.model import half_precision, pick_device
 from geoflow.recipes import get_recipe
-from geoflow.trainer import Trainer
+from geoflow.shapes import GridSource
+from geoflow.training import Trainer
 
 CATEGORIES, SHAPES = 15, 600
 

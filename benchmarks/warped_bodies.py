@@ -19,7 +19,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from geoflow.data.rigs import Character, fit_frame, read_characters, write_characters
+from geoflow.joints import Character, read_characters, write_characters
+from geoflow.joints.rigs import fit_frame
 
 Move = Callable[[np.ndarray], np.ndarray]
 BLEND = 0.03  # half the height over which a head begins

@@ -32,9 +32,13 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).res
 import clothing  # noqa: E402
 from character_file import check_request, make_characters  # noqa: E402
 
-from geoflow.commands import OneLineCommand, one_line  # noqa: E402
-from geoflow.data.rigs import Character, fit_frame  # noqa: E402
-from geoflow.geometry.characters import joint_diameters, sample_faces, sample_outside  # noqa: E402
+from geoflow.cli.errors import OneLineCommand, one_line  # noqa: E402
+from geoflow.geometry import sample_faces, sample_outside  # noqa: E402
+from geoflow.joints import (  # noqa: E402
+    Character,
+    joint_diameters,
+)
+from geoflow.joints.rigs import fit_frame  # noqa: E402
 
 BODY = 22
 

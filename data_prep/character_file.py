@@ -8,11 +8,11 @@ from typing import Protocol
 
 import numpy as np
 
-from geoflow.commands import check_least, note, usage
-from geoflow.data.rigs import Character, read_characters, write_characters
+from geoflow import write_mesh
+from geoflow.cli.errors import check_least, note, usage
+from geoflow.cli.progress import progress_bar
 from geoflow.files import check_target
-from geoflow.geometry.export import write_mesh
-from geoflow.progress import progress_bar
+from geoflow.joints import Character, read_characters, write_characters
 
 KEEP_EVERY = 500
 

@@ -25,8 +25,9 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from geoflow.data.rigs import Character, fit_frame, write_characters
-from geoflow.geometry.characters import joint_diameters, sample_outside
+from geoflow.geometry import sample_outside
+from geoflow.joints import Character, joint_diameters, write_characters
+from geoflow.joints.rigs import fit_frame
 
 MAX_FACES = 500_000
 LEAST_WEIGHT = 1e-3

@@ -35,9 +35,13 @@ import creature_toys as toys  # noqa: E402
 from character_file import check_request, make_characters  # noqa: E402
 from creature_parts import Builder  # noqa: E402
 
-from geoflow.commands import OneLineCommand, one_line  # noqa: E402
-from geoflow.data.rigs import Character, fit_frame  # noqa: E402
-from geoflow.geometry.characters import joint_diameters, sample_outside  # noqa: E402
+from geoflow.cli.errors import OneLineCommand, one_line  # noqa: E402
+from geoflow.geometry import sample_outside  # noqa: E402
+from geoflow.joints import (  # noqa: E402
+    Character,
+    joint_diameters,
+)
+from geoflow.joints.rigs import fit_frame  # noqa: E402
 
 KINDS: dict[str, tuple[float, Callable[[Builder], None]]] = {
     "fish": (0.265, swimmers.fish),

@@ -18,7 +18,7 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from geoflow.data.rigs import Character, read_characters, write_characters
+from geoflow.joints import Character, read_characters, write_characters
 
 
 def thin(character: Character, count: int, rng: np.random.Generator) -> Character:

@@ -33,8 +33,9 @@ import typer  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from geoflow.data.shards import Shape, ShapeWriter, split_of  # noqa: E402
-from geoflow.geometry.sdf import mesh_to_sdf, normalise, sample_visible_surface  # noqa: E402
+from geoflow.data import Shape, ShapeWriter, split_of  # noqa: E402
+from geoflow.geometry import mesh_to_sdf, sample_visible_surface  # noqa: E402
+from geoflow.geometry.sdf import normalise  # noqa: E402
 
 SUFFIXES = (".drc", ".obj", ".glb", ".stl", ".ply")
 MAX_FACES = 500_000

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from geoflow.checkpoint import save_checkpoint
+from geoflow.model.checkpoint import save_checkpoint
 from geoflow.networks import build_network
 
 METRES = {"chair": 1.0, "lamp": 0.5, "vase": 0.25}

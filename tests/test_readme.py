@@ -13,9 +13,9 @@ import typer
 from typer.testing import CliRunner
 
 from geoflow.cli import app
-from geoflow.pipelines import assets_folder
+from geoflow.flow.transport import TRANSPORTS
+from geoflow.model.checkpoint import assets_folder
 from geoflow.recipes import RECIPES
-from geoflow.transport import TRANSPORTS
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -102,7 +102,7 @@ def test_cheap_commands_run(call, tmp_path, monkeypatch):
     if call[0] in ("train", "distribution fit") or count > 4 or "--checkpoint" in call:
         pytest.skip("not cheap, or it needs a training run")
     if call[0] == "render":
-        from geoflow.render import _rendering_error
+        from geoflow.render.sheet import _rendering_error
 
         if _rendering_error() is not None:
             pytest.skip(f"cannot draw here: {_rendering_error()}")

@@ -10,7 +10,7 @@ import numpy as np
 
 import geoflow
 from geoflow import SurfaceMesh
-from geoflow.reconstruction import Scan
+from geoflow.shapes.reconstruct import Scan
 from geoflow_app.meshes import MAX_MEGABYTES, plain_stem
 from geoflow_app.scenes import add_parts
 from geoflow_app.sessions import Item, Job, save_arrays
@@ -50,7 +50,7 @@ def read(job: Job, studio: Studio, path: Path, up: str) -> Cloud:
     known = job.session.cloud
     if isinstance(known, Cloud) and (known.path, known.up) == (path, up):
         return known
-    points, given, faces = geoflow.read_user_cloud(path, megabytes=MAX_MEGABYTES)
+    points, given, faces = geoflow.io.read_user_cloud(path, megabytes=MAX_MEGABYTES)
     job.check()
     try:
         scan = studio.scan(points, up)
@@ -74,12 +74,12 @@ def store_surface(job: Job, cloud: Cloud, mesh: SurfaceMesh, seconds: float) -> 
     folder = job.session.folder
     arrays, glb = folder / f".{stem}.npz", folder / f"{stem}_shown.glb"
     save_arrays(arrays, vertices=mesh.vertices, faces=mesh.faces)
-    normals = geoflow.upright(mesh.normals, frame.up)
+    normals = geoflow.joints.upright(mesh.normals, frame.up)
     geoflow.write_mesh(glb, frame.into_cube(mesh.vertices), mesh.faces, normals, colour=SHOWN)
     facts: dict[str, Any] = {
         "vertices": len(mesh.vertices),
         "faces": len(mesh.faces),
-        "size": np.ptp(geoflow.upright(mesh.vertices, frame.up), axis=0).tolist(),
+        "size": np.ptp(geoflow.joints.upright(mesh.vertices, frame.up), axis=0).tolist(),
         "closed": mesh.watertight,
         "seconds": round(seconds, 2),
     }
@@ -99,5 +99,5 @@ def write_points(path: Path, scan: Scan) -> Path:
     scene = trimesh.Scene()
     add_parts(scene, "points", [(corners + point, faces) for point in points], DOT)
     data: Any = scene.export(file_type="glb", include_normals=True)
-    geoflow.write_atomically(path, data, sync=False)
+    geoflow.files.write_atomically(path, data, sync=False)
     return path

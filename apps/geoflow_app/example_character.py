@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from geoflow import SurfaceMesh, describe
+from geoflow import SurfaceMesh
+from geoflow.geometry import describe
 
 CELL = 0.0215  # metres
 BLEND = 0.03  # how softly parts join, metres

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from geoflow.geometry.pointcloud import sample_surface
+from geoflow.geometry import sample_surface
 
 POINTS, NOISE, HOLE = 512, 0.004, 0.17
 """How many, their error's standard deviation, the radius of what the scanner missed; metres."""

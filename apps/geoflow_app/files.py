@@ -8,8 +8,10 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from geoflow import SurfaceMesh, __version__, simplify, upright, write_mesh
-from geoflow.geometry.export import Z_UP
+from geoflow import SurfaceMesh, __version__, write_mesh
+from geoflow.geometry import simplify
+from geoflow.io.meshes import Z_UP
+from geoflow.joints import upright
 from geoflow_app.sessions import Item, Job
 
 FORMATS = ("glb", "obj", "stl", "ply", "3mf")

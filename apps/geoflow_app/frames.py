@@ -8,7 +8,8 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
-from geoflow import Noise, write_atomically
+from geoflow import Noise
+from geoflow.files import write_atomically
 from geoflow_app.sessions import Item, Job, Session, Settings, Stopped
 from geoflow_app.studio import Studio
 

@@ -137,7 +137,7 @@ class JointsTab:
         session = self.context.sessions.of(request.session_hash)
         job, path = session.begin(), Path(file)
         yield None, WORKING, None
-        vertices, faces = geoflow.read_user_mesh(path, megabytes=meshes.MAX_MEGABYTES)
+        vertices, faces = geoflow.io.read_user_mesh(path, megabytes=meshes.MAX_MEGABYTES)
         if path.suffix.lower() in TURNED:
             axis = "y"
         rig, seconds = self.context.studio.rig(job, vertices, faces, axis, kind, calls)
@@ -202,7 +202,7 @@ def _facts(item: Item) -> str:
 
 def ready(_: Context) -> bool:
     """Whether this installation has the network."""
-    return geoflow.has_checkpoint(CHECKPOINT)
+    return geoflow.model.has_checkpoint(CHECKPOINT)
 
 
 def build(context: Context) -> None:

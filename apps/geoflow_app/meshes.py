@@ -8,7 +8,8 @@ from typing import Any
 
 import gradio as gr
 
-from geoflow import describe, read_user_mesh
+from geoflow.geometry import describe
+from geoflow.io import read_user_mesh
 from geoflow_app import exports
 from geoflow_app.studio import store
 from geoflow_app.ui import (

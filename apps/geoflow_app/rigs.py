@@ -30,8 +30,8 @@ def store_rig(job: Job, rig: geoflow.RiggedMesh, title: str, stem: str, seconds:
         confidence=rig.confidence, names=np.array(rig.names), up=np.array(rig.up),
         skin_joints=rig.skin.joints, skin_weights=rig.skin.weights,
     )  # fmt: skip
-    geoflow.write_atomically(glb, shown_glb(rig), sync=False)
-    size = 100 * np.ptp(geoflow.upright(rig.vertices, rig.up), axis=0)
+    geoflow.files.write_atomically(glb, shown_glb(rig), sync=False)
+    size = 100 * np.ptp(geoflow.joints.upright(rig.vertices, rig.up), axis=0)
     facts: dict[str, Any] = {
         "vertices": len(rig.vertices),
         "faces": len(rig.faces),
@@ -46,7 +46,7 @@ def store_rig(job: Job, rig: geoflow.RiggedMesh, title: str, stem: str, seconds:
 def read_rig(item: Item) -> geoflow.RiggedMesh:
     """The rig of an item, read back."""
     with np.load(item.arrays, allow_pickle=False) as stored:
-        skin = geoflow.Skin(stored["skin_joints"], stored["skin_weights"])
+        skin = geoflow.joints.Skin(stored["skin_joints"], stored["skin_weights"])
         return geoflow.RiggedMesh(
             vertices=stored["vertices"],
             faces=stored["faces"],
@@ -79,8 +79,8 @@ def shown_glb(rig: geoflow.RiggedMesh) -> bytes:
     """The translucent mesh with octahedra for bones and balls for joints, y up, facing +z."""
     import trimesh
 
-    vertices, faces = fewer_faces(geoflow.upright(rig.vertices, rig.up), rig.faces)
-    joints = geoflow.upright(rig.joints, rig.up)
+    vertices, faces = fewer_faces(geoflow.joints.upright(rig.vertices, rig.up), rig.faces)
+    joints = geoflow.joints.upright(rig.joints, rig.up)
     longest = float(np.ptp(vertices, axis=0).max())
     bones = [
         bone(joints[p], joints[k], BONE_WIDTH * longest)

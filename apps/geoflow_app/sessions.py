@@ -18,8 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from geoflow import Noise, SurfaceMesh, describe, write_atomically
-from geoflow.reconstruction import CloudFrame
+from geoflow import Noise, SurfaceMesh
+from geoflow.files import write_atomically
+from geoflow.geometry import describe
+from geoflow.shapes.reconstruct import CloudFrame
 
 MAX_SHAPES = 48
 IDLE_SECONDS = 3600.0
@@ -27,7 +29,7 @@ STALE_SECONDS = 300.0  # uploads: they are read at once, or never
 GONE_SECONDS = 10.0  # jobs of a page that was closed so recently are not started
 
 
-class Stopped(Exception):  # noqa: N818 - no error: nobody waits any more
+class Stopped(Exception):  # noqa: N818
     """The job was cancelled, or nobody waits for it any more."""
 
 

@@ -17,16 +17,11 @@ import torch
 from PIL import Image
 
 import geoflow
-from geoflow import (
-    Noise,
-    ObjectGenerator,
-    SurfaceMesh,
-    single_threaded_torch,
-    trace_grid,
-    write_atomically,
-    write_mesh,
-)
-from geoflow.reconstruction import Scan, read_scan, reconstruct
+from geoflow import Noise, ObjectGenerator, SurfaceMesh, reconstruct, write_mesh
+from geoflow.files import write_atomically
+from geoflow.model import single_threaded_torch
+from geoflow.render import trace_grid
+from geoflow.shapes.reconstruct import Scan, read_scan
 from geoflow_app.sessions import Item, Job, Settings, save_arrays
 
 T = TypeVar("T")
@@ -216,7 +211,7 @@ class Studio:
         return rig, time.perf_counter() - begin
 
     def scan(self, points: np.ndarray, up: str) -> Scan:
-        """What the network reads of a cloud, see geoflow.reconstruction.read_scan."""
+        """What the network reads of a cloud, see geoflow.shapes.reconstruct.read_scan."""
         return self._ask(read_scan, points, up)
 
     def surface(
@@ -246,14 +241,14 @@ class Studio:
         return mesh, time.perf_counter() - begin
 
 
-def _cloud_mesher(generator: ObjectGenerator) -> geoflow.CloudMesher | None:
+def _cloud_mesher(generator: ObjectGenerator) -> geoflow.clouds.CloudMesher | None:
     """Makes shapes by way of clouds; None where the generator cannot make surfaces of them."""
-    if not (geoflow.has_checkpoint("points") and generator.reads_clouds):
+    if not (geoflow.model.has_checkpoint("points") and generator.reads_clouds):
         return None
     points = geoflow.load_generator("points", generator.device.type, "points")
     if set(points.categories) != set(generator.categories):
         return None
-    return geoflow.CloudMesher(points, generator)
+    return geoflow.clouds.CloudMesher(points, generator)
 
 
 def _single_threads(count: int, name: str) -> ThreadPoolExecutor:

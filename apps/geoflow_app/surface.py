@@ -10,7 +10,7 @@ import gradio as gr
 import numpy as np
 
 import geoflow
-from geoflow.geometry.cloudfile import ply_header, ply_rows
+from geoflow.io import ply_header, ply_rows
 from geoflow_app import clouds, exports, meshes
 from geoflow_app.example_cloud import example_cloud
 from geoflow_app.sessions import Item, Session
@@ -203,7 +203,7 @@ class SurfaceTab:
         job, path = session.begin(), session.folder / "example.ply"
         points = example_cloud()
         data = ply_header(len(points), coloured=False) + ply_rows(points)
-        geoflow.write_atomically(path, data, sync=False)
+        geoflow.files.write_atomically(path, data, sync=False)
         clouds.remember(job, self.context.studio, path, points)
         return str(path), next(iter(UPS))
 

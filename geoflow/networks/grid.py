@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from geoflow.networks.layers import Block, Condition, TimeEmbedding
+from geoflow.flow.condition import Condition
+from geoflow.networks.layers import Block, TimeEmbedding
 from geoflow.networks.scan import CloudEncoder
 
 

@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from geoflow.networks.layers import Condition, TimeEmbedding
+from geoflow.flow.condition import Condition
+from geoflow.networks.layers import TimeEmbedding
 from geoflow.networks.points import PointCode, Round
 
 

@@ -13,7 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from geoflow.networks.layers import Block, Condition, CrossAttention, SwiGLU, TimeEmbedding
+from geoflow.flow.condition import Condition
+from geoflow.networks.layers import (
+    Block,
+    CrossAttention,
+    SwiGLU,
+    TimeEmbedding,
+)
 
 
 class PointCode(nn.Module):

@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from geoflow.networks.layers import Condition, TimeEmbedding, geometric
+from geoflow.flow.condition import Condition
+from geoflow.networks.layers import TimeEmbedding, geometric
 
 
 class FourierCode(nn.Module):

@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT / "apps"))  # so that tests import geoflow_app
 
 def _tiny():
     """tests/test_cli.py's writer of a checkpoint."""
-    return load_module("cli_tests", ROOT / "tests" / "test_cli.py").write_tiny
+    return load_module("cli_tests", ROOT / "tests" / "cli" / "test_cli.py").write_tiny
 
 
 @dataclass

@@ -274,7 +274,9 @@ def test_a_cloud_is_read_before_any_click(watched, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not geoflow.has_checkpoint("characters"), reason="no checkpoint characters")
+@pytest.mark.skipif(
+    not geoflow.model.has_checkpoint("characters"), reason="no checkpoint characters"
+)
 def test_the_joints_of_the_example(watched, tmp_path):
     page = watched.page
     page.get_by_role("tab", name="Joints").click()

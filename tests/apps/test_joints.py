@@ -15,7 +15,7 @@ from gradio_client.exceptions import AppError
 import geoflow
 
 pytestmark = pytest.mark.skipif(
-    not geoflow.has_checkpoint("characters"), reason="the checkpoint characters is not here"
+    not geoflow.model.has_checkpoint("characters"), reason="the checkpoint characters is not here"
 )
 Y, Z = "y, facing +z", "z, facing -y"
 

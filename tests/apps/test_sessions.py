@@ -11,7 +11,8 @@ import trimesh
 
 pytest.importorskip("gradio", reason='the app needs gradio: pip install ".[app]"')
 
-from geoflow import Noise, describe
+from geoflow import Noise
+from geoflow.geometry import describe
 from geoflow_app import frames as frames_module
 from geoflow_app import sessions as module
 from geoflow_app.frames import STEP, Frames, Walk

@@ -11,8 +11,8 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 import geoflow
-from geoflow.geometry.cloudfile import ply_header, ply_rows
-from geoflow.reconstruction import reconstruct
+from geoflow.io.ply import ply_header, ply_rows
+from geoflow.shapes.reconstruct import reconstruct
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "apps"))
 Y, Z = "y, facing +z", "z, facing -y"
@@ -65,7 +65,7 @@ def test_the_example_is_rough_and_has_a_hole():
     assert len(np.unique(points, axis=0)) == POINTS
 
 
-@pytest.mark.skipif(not geoflow.has_checkpoint("objects"), reason="no checkpoint objects")
+@pytest.mark.skipif(not geoflow.model.has_checkpoint("objects"), reason="no checkpoint objects")
 def test_the_example_is_closed_over_its_hole_by_the_bundled_weights():
     from scipy.spatial import cKDTree
 
@@ -212,7 +212,7 @@ def test_shapes_by_way_of_clouds_are_those_of_the_command_line(tmp_path, tiny, t
     grid, points = (geoflow.load_generator(f, "cpu") for f in (tiny, tiny_points))
     studio = Studio(grid)
     assert studio.backbones == ["grid"]  # the bundled points know other categories
-    studio._clouds = mesher = geoflow.CloudMesher(points, grid)
+    studio._clouds = mesher = geoflow.clouds.CloudMesher(points, grid)
     assert studio.backbones == ["grid", "points"]
     settings = Settings(2, resolution=64, backbone="points")
     job = Session(tmp_path / "session").begin()

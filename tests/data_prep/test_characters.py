@@ -7,7 +7,7 @@ import pytest
 from loading import load_module
 from typer.testing import CliRunner
 
-from geoflow.data.rigs import read_characters
+from geoflow.joints.rigs import read_characters
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]

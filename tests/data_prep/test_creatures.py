@@ -7,8 +7,8 @@ import pytest
 from loading import load_module
 from typer.testing import CliRunner
 
-from geoflow.data.rigs import read_characters
-from geoflow.geometry.export import read_mesh
+from geoflow.io.meshes import read_mesh
+from geoflow.joints.rigs import read_characters
 
 PREP = Path(__file__).resolve().parents[2] / "data_prep"
 

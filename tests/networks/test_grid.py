@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from geoflow.flow.condition import Condition
 from geoflow.networks import build_network
 from geoflow.networks.grid import GridTransformer, from_overlapping_patches, to_patches
-from geoflow.networks.layers import Condition, CrossAttention
+from geoflow.networks.layers import CrossAttention
 
 SMALL = {"resolution": 12, "patch": 4, "overlap": 1, "width": 64, "depth": 3, "hidden": 32}
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from geoflow.flow.condition import Condition
 from geoflow.networks import build_network
 from geoflow.networks.joints import JointTransformer, padded_linear
-from geoflow.networks.layers import Condition
 
 SMALL = {"width": 64, "latents": 8, "rounds": 2, "hidden": 64, "point_hidden": 64, "categories": 2}
 

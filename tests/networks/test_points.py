@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from geoflow.flow.condition import Condition
 from geoflow.networks import build_network
-from geoflow.networks.layers import Condition
 from geoflow.networks.points import PointTransformer
 from geoflow.recipes import get_recipe
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from geoflow.flow.condition import Condition
 from geoflow.networks.grid import GridTransformer, to_patches
-from geoflow.networks.layers import Condition
 from geoflow.networks.scan import CloudEncoder
 from geoflow.recipes import get_recipe
 

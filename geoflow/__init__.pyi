@@ -1,0 +1,35 @@
+from . import clouds as clouds
+from . import data as data
+from . import files as files
+from . import flow as flow
+from . import geometry as geometry
+from . import io as io
+from . import joints as joints
+from . import model as model
+from . import render as render
+from . import scores as scores
+from . import shapes as shapes
+from . import surface as surface
+from . import training as training
+from .clouds.model import PointGenerator as PointGenerator
+from .flow.noise import Noise as Noise
+from .flow.objective import cumulative_loss as cumulative_loss
+from .flow.sampling import sample as sample
+from .flow.sampling import time_grid as time_grid
+from .flow.transport import get_transport as get_transport
+from .geometry.mesh import SurfaceMesh as SurfaceMesh
+from .io.meshes import read_mesh as read_mesh
+from .io.meshes import write_mesh as write_mesh
+from .joints.model import JointPredictor as JointPredictor
+from .joints.model import Skeleton as Skeleton
+from .joints.rig import RiggedMesh as RiggedMesh
+from .joints.rig import rig_mesh as rig_mesh
+from .joints.rig import write_rig as write_rig
+from .pretrained import load_distribution as load_distribution
+from .pretrained import load_generator as load_generator
+from .pretrained import load_joint_predictor as load_joint_predictor
+from .shapes.model import ObjectGenerator as ObjectGenerator
+from .shapes.reconstruct import reconstruct as reconstruct
+from .surface.model import PointDistribution as PointDistribution
+
+__version__: str

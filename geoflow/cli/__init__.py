@@ -1,0 +1,34 @@
+"""The command line: `geoflow generate | reconstruct | joints | render | train | ...`."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from geoflow.cli.errors import OneLineGroup
+from geoflow.cli.evaluate import evaluate
+from geoflow.cli.generate import generate
+from geoflow.cli.info import info
+from geoflow.cli.joints import joints
+from geoflow.cli.reconstruct import reconstruct
+from geoflow.cli.render import render
+from geoflow.cli.surface import distribution
+from geoflow.cli.train import recipes, train
+
+app = typer.Typer(
+    name="geoflow",
+    cls=OneLineGroup,
+    help="3D shapes in one or a few network calls.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for command in (generate, reconstruct, joints, render, evaluate, train, recipes, info):
+    app.command()(command)
+app.add_typer(distribution)
+
+
+def main() -> None:
+    """Entry point of the `geoflow` command."""
+    app(sys.argv[1:] or ["--help"], prog_name="geoflow")

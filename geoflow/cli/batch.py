@@ -1,0 +1,190 @@
+"""Generating many files: names, the manifest, and finishing an interrupted run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from geoflow import __version__
+from geoflow.clouds.mesher import CloudMesher
+from geoflow.clouds.model import CloudShape, PointGenerator
+from geoflow.files import check_target, write_atomically
+from geoflow.io.meshes import write_mesh
+from geoflow.io.ply import ply_header, ply_rows
+from geoflow.shapes.model import ObjectGenerator, Shape
+
+MANIFEST = "manifest.json"
+SAVE_EVERY = 25
+
+
+@dataclass(frozen=True)
+class Order:
+    """What `geoflow generate` was asked for.
+
+    Attributes:
+        n, steps, category, seed, guidance: see ObjectGenerator.generate.
+        resolution: of meshes, see there; None for clouds.
+        format: obj, glb, stl, ply or 3mf; ply for clouds.
+    """
+
+    n: int
+    steps: int
+    category: str
+    seed: int
+    guidance: float
+    resolution: int | None
+    format: str
+
+    def sampling(self) -> dict[str, Any]:
+        """Options of the generator's `stream`."""
+        known = {"steps": self.steps, "category": self.category, "seed": self.seed}
+        known["guidance"] = self.guidance
+        return known if self.resolution is None else known | {"resolution": self.resolution}
+
+
+class Batch:
+    """A folder of generated meshes or clouds and its manifest.
+
+    Args:
+        folder: created where missing.
+        order: what to make.
+        generator: makes it.
+        resume: keep the shapes that the manifest lists and whose files exist, those past the
+            order's n too; without a manifest there is nothing to resume, see `resumed`.
+        overwrite: replace files that are in the way.
+
+    Attributes:
+        resumed: whether a manifest was read.
+        shapes: index -> its entry in the manifest.
+
+    Raises:
+        ValueError: files in the way without `overwrite` or a manifest to resume; a manifest of
+            another order.
+        OSError: the folder cannot be made or written to.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        order: Order,
+        generator: ObjectGenerator | PointGenerator | CloudMesher,
+        *,
+        resume: bool = False,
+        overwrite: bool = False,
+    ) -> None:
+        self.folder, self.order, self.generator = folder, order, generator
+        folder.mkdir(parents=True, exist_ok=True)
+        self.shapes: dict[int, dict[str, Any]] = {}
+        self.resumed = resume and (folder / MANIFEST).exists()
+        if self.resumed:
+            self._read_manifest()
+        elif not overwrite:
+            self._refuse_existing()
+        self.replace = overwrite or self.resumed
+        self.kept = len(self.asked())
+        self.save()
+
+    def head(self) -> dict[str, Any]:
+        """Everything that determines the shapes."""
+        order = {name: value for name, value in asdict(self.order).items() if value is not None}
+        return {
+            "geoflow": __version__,
+            "checkpoint": self.generator.digest,
+            "device": self.generator.device.type,
+            **order,
+        }
+
+    def asked(self) -> list[dict[str, Any]]:
+        """The entries of the shapes below n; a resumed manifest may list more."""
+        return [s for i, s in self.shapes.items() if i < self.order.n]
+
+    def missing(self) -> list[int]:
+        """Indices still to be made."""
+        return [i for i in range(self.order.n) if i not in self.shapes]
+
+    def run(self) -> Iterator[dict[str, Any]]:
+        """Makes and writes what is missing; yields each shape's manifest entry."""
+        stream = self.generator.stream(self.missing(), **self.order.sampling())
+        try:
+            for count, shape in enumerate(stream, 1):
+                self.shapes[shape.index] = entry = self._write(shape)
+                if count % SAVE_EVERY == 0:
+                    self.save()
+                yield entry
+        finally:
+            self.save()
+
+    def save(self) -> None:
+        """Writes the manifest, atomically."""
+        shapes = [self.shapes[i] for i in sorted(self.shapes)]
+        n = max(self.order.n, 1 + max(self.shapes, default=0))
+        text = json.dumps(self.head() | {"n": n, "shapes": shapes}, indent=1)
+        write_atomically(self.folder / MANIFEST, text.encode() + b"\n")
+
+    def _name(self, index: int) -> str:
+        category = self.generator.category_of(index, self.order.category)
+        return f"{category}_{index:05d}.{self.order.format}"
+
+    def _write(self, shape: Shape | CloudShape) -> dict[str, Any]:
+        name = self._name(shape.index)
+        path = self.folder / name
+        entry = {"index": shape.index, "file": name, "category": shape.category}
+        if isinstance(shape, CloudShape):
+            check_target(path, overwrite=self.replace)
+            head = ply_header(len(shape.points), coloured=False)
+            write_atomically(path, head + ply_rows(shape.points), sync=False)
+            known = {"points": len(shape.points)}
+        else:
+            mesh = shape.mesh
+            write_mesh(path, mesh.vertices, mesh.faces, mesh.normals, overwrite=self.replace)
+            known = {
+                "vertices": len(mesh.vertices),
+                "faces": len(mesh.faces),
+                "watertight": mesh.watertight,
+                "volume": round(mesh.volume, 9),
+                "fragments_removed": mesh.fragments_removed,
+            }
+        return entry | known | {"seconds": round(shape.seconds, 4)}
+
+    def _refuse_existing(self) -> None:
+        there = [MANIFEST, *(self._name(i) for i in range(self.order.n))]
+        there = [name for name in there if (self.folder / name).exists()]
+        if there:
+            raise ValueError(
+                f"{self.folder} holds {there[0]}"
+                + (f" and {len(there) - 1} more of the files to write" if there[1:] else "")
+                + "; use --resume to finish that run, --overwrite to replace it, or another --out"
+            )
+
+    def _read_manifest(self) -> None:
+        path = self.folder / MANIFEST
+        try:
+            old = json.loads(path.read_text(encoding="utf-8"))
+            entries = {int(s["index"]): s for s in old["shapes"]}
+            files = {i: self.folder / Path(s["file"]).name for i, s in entries.items()}
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is not a manifest ({error}); use --overwrite") from None
+        want = {k: v for k, v in self.head().items() if k != "n"}
+        differing = [k for k, v in want.items() if old.get(k) != v]
+        if differing:
+            listed = ", ".join(f"{k} {old.get(k)} there, {want[k]} now" for k in differing)
+            raise ValueError(f"--resume needs the command of {path}; it differs: {listed}")
+        self.shapes = {i: s for i, s in entries.items() if files[i].is_file()}
+
+
+def summary(batch: Batch, seconds: float) -> str:
+    """One line: how many shapes, where, how long, how clean."""
+    made = batch.asked()
+    kinds = f"{len({s['category'] for s in made})} categories"
+    if batch.order.resolution is None:
+        clean = f"{sum(s['points'] for s in made):,} points"
+    else:
+        clean = (
+            f"{sum(s['watertight'] for s in made)} watertight, "
+            f"{sum(s['fragments_removed'] for s in made)} fragments removed"
+        )
+    count = f"{len(made)} of {batch.order.n} shapes in {batch.folder}"
+    return f"{count} ({kinds}, {clean}, {seconds:.1f} s)"

@@ -1,0 +1,4 @@
+from .shards import Shape as Shape
+from .shards import ShapeDataset as ShapeDataset
+from .shards import ShapeWriter as ShapeWriter
+from .shards import split_of as split_of

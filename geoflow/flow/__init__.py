@@ -1,0 +1,5 @@
+"""The paper: schedules, predictions, the map, samplers, loss. Read transport.py first."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,15 @@
+from .isosurface import extract_surface as extract_surface
+from .isosurface import upsample_tricubic as upsample_tricubic
+from .mesh import SurfaceMesh as SurfaceMesh
+from .mesh import decimate as decimate
+from .mesh import describe as describe
+from .mesh import is_watertight as is_watertight
+from .mesh import remove_fragments as remove_fragments
+from .mesh import simplify as simplify
+from .mesh import surface_mesh as surface_mesh
+from .mesh import vertex_normals as vertex_normals
+from .pointcloud import sample_surface as sample_surface
+from .sdf import mesh_to_sdf as mesh_to_sdf
+from .sdf import sample_visible_surface as sample_visible_surface
+from .visible import sample_faces as sample_faces
+from .visible import sample_outside as sample_outside

@@ -1,0 +1,120 @@
+"""What a character's surface says of its skeleton: what is seen, and how thick a limb is."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+VIEWS = 42
+
+
+def sphere_directions(count: int) -> np.ndarray:
+    """(count, 3) unit vectors spread evenly (a Fibonacci spiral)."""
+    k = np.arange(count) + 0.5
+    height, turn = 1 - 2 * k / count, np.pi * (1 + 5**0.5) * k
+    ring = np.sqrt(1 - height**2)
+    return np.stack((ring * np.cos(turn), height, ring * np.sin(turn)), 1)
+
+
+def visible_side(points: np.ndarray, normals: np.ndarray, cell: float) -> np.ndarray:
+    """Which side of a densely sampled surface is seen from outside.
+
+    Every direction of a sphere looks at the samples through a raster; a sample is seen where it
+    is the foremost of its pixel, from 3 directions at least: one pixel may be empty by chance.
+
+    Args:
+        points: (N, 3) samples, dense enough that no pixel of the surface stays empty: about
+            6 area / cell^2.
+        normals: (N, 3) unit normals.
+        cell: side of a pixel, in the unit of the points; layers nearer than 2 cells count as one.
+
+    Returns:
+        (N,) int8: 1 seen from where the normal points, -1 seen rather from behind, 0 hidden.
+    """
+    place = torch.from_numpy(np.asarray(points, np.float32))
+    normal = torch.from_numpy(np.asarray(normals, np.float32))
+    before, behind = torch.zeros(2, len(place))
+    for direction in sphere_directions(VIEWS):
+        view = torch.from_numpy(direction.astype(np.float32))
+        aside = torch.linalg.cross(view, torch.eye(3)[int(view.abs().argmin())])
+        aside = aside / aside.norm()
+        plane = torch.stack((place @ aside, place @ torch.linalg.cross(view, aside)), 1)
+        pixel = ((plane - plane.amin(0)) / cell).long()
+        pixel = pixel[:, 0] * (int(pixel[:, 1].max()) + 1) + pixel[:, 1]
+        depth = place @ view
+        front = torch.full((int(pixel.max()) + 1,), -torch.inf)
+        front = front.scatter_reduce(0, pixel, depth, "amax")
+        facing = normal @ view
+        seen = (depth > front[pixel] - 2 * cell) & (facing.abs() > 0.4)
+        before += seen & (facing > 0)
+        behind += seen & (facing < 0)
+    side = torch.where(before >= behind, 1, -1)
+    return torch.where(torch.maximum(before, behind) >= 3, side, 0).to(torch.int8).numpy()
+
+
+def sample_faces(
+    vertices: np.ndarray, faces: np.ndarray, count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Uniform samples of a triangle mesh.
+
+    Args:
+        vertices: (V, 3).
+        faces: (F, 3) indices, counter-clockwise from outside.
+        count: N.
+        rng: source of randomness.
+
+    Returns:
+        points (N, 3), unit normals (N, 3), face of each (N,), barycentric weights (N, 3).
+
+    Raises:
+        ValueError: no face has an area.
+    """
+    corners = np.asarray(vertices, np.float64)[faces]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    areas = np.linalg.norm(normals, axis=1)
+    if not areas.sum() > 0:
+        raise ValueError("faces must have an area; all of them are degenerate; repair the mesh")
+    face = rng.choice(len(areas), size=count, p=areas / areas.sum())
+    u, v = rng.random((2, count))
+    u, v = np.where(u + v > 1, 1 - u, u), np.where(u + v > 1, 1 - v, v)
+    weights = np.stack((1 - u - v, u, v), 1)
+    points = (corners[face] * weights[:, :, None]).sum(1)
+    return points, normals[face] / areas[face, None], face, weights
+
+
+def sample_outside(
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    count: int,
+    rng: np.random.Generator,
+    oversample: int = 16,
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Uniform samples of what is seen from outside; normals point to the viewer.
+
+    Args:
+        vertices, faces: (V, 3), (F, 3).
+        count: N.
+        rng: source of randomness.
+        oversample: samples looked at for every one returned.
+
+    Returns:
+        points (N, 3) float64, unit normals (N, 3), and the hidden share of the area.
+
+    Raises:
+        ValueError: no face has an area, or hardly anything is seen.
+    """
+    points, normals, _, _ = sample_faces(vertices, faces, oversample * count, rng)
+    corners = np.asarray(vertices, np.float64)[faces]
+    area = np.linalg.norm(
+        np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1
+    ).sum()
+    side = visible_side(points, normals, float(np.sqrt(3 * area / len(points))))
+    seen = np.flatnonzero(side)
+    if len(seen) < count:
+        raise ValueError(
+            f"a surface must be seen from outside; {len(seen)} of {len(points)} samples are; "
+            "raise oversample or repair the mesh"
+        )
+    hidden = 1 - len(seen) / len(points)
+    keep = seen[:count]
+    return points[keep], normals[keep] * side[keep, None], hidden

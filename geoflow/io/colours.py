@@ -1,0 +1,126 @@
+"""A user's mesh file with its colours: of vertices or faces, or pictures inside of the file."""
+
+from __future__ import annotations
+
+import pathlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoflow.io import meshes as export
+
+MAX_PIXELS = 64 << 20
+GREY = (170, 170, 170)
+
+
+@dataclass(frozen=True)
+class Colours:
+    """Colours of F faces: at their corners, or pictures laid over them.
+
+    Attributes:
+        corners: (F, 3, 3) RGB in [0, 1]; or, with pictures, (F, 3, 2) texture coordinates from the
+            picture's lower left, repeating outside of [0, 1].
+        texels: (T, 3) uint8, the rows of all pictures from the top, one after another; or None.
+        pictures: (F, 3) int64, a face's picture: its first texel, width and height; or None.
+    """
+
+    corners: NDArray[np.float32]
+    texels: NDArray[np.uint8] | None = None
+    pictures: NDArray[np.int64] | None = None
+
+
+def read_coloured_mesh(
+    path: export.PathLike,
+) -> tuple[NDArray[np.float64], NDArray[np.int64], Colours | None]:
+    """A user's mesh file -> vertices (V, 3), faces (F, 3), colours or None; y up.
+
+    Coordinates are those of `export.read_mesh`. Colours come from vertices, faces and pictures
+    inside of the file (.glb, .ply, .off, .obj with vertex colours); a picture in a file of its own
+    is not followed. Where only some parts have colours, the others get their material's.
+
+    Raises:
+        ValueError: The file is missing, too large, of an unknown suffix or damaged.
+        NoFacesError: It has no faces.
+    """
+    name = pathlib.Path(path).name
+    looks: list[_Look] = []
+    whole, all_faces = export.join_parts(
+        path, lambda part, faces: looks.append(_look_of(part, faces, name))
+    )
+    return whole, all_faces, _join(looks)
+
+
+@dataclass
+class _Look:
+    """Colours of one part; `stated` is False where it is only the material's plain colour."""
+
+    colours: Colours
+    stated: bool = True
+
+
+def _look_of(part: Any, faces: NDArray[np.int64], name: str) -> _Look:
+    visual, count = part.visual, len(faces)
+    kind = getattr(visual, "kind", None)
+    plain: Any = GREY
+    if kind == "vertex":
+        return _Look(Colours(_unit(visual.vertex_colors)[faces]))
+    if kind == "face":
+        return _Look(Colours(np.repeat(_unit(visual.face_colors)[:, None], 3, axis=1)))
+    if kind == "texture":
+        picture = _picture(visual.material, name)
+        uv = None if visual.uv is None else np.asarray(visual.uv, np.float32)
+        if picture is not None and uv is not None and len(uv) == len(part.vertices):
+            if not np.isfinite(uv).all():
+                raise ValueError(f"{name}: texture coordinates must be finite; export it again")
+            height, width, _ = picture.shape
+            where = np.tile(np.array([0, width, height]), (count, 1))
+            return _Look(Colours(uv[faces], picture.reshape(-1, 3), where))
+        plain = visual.material.main_color
+    flat = np.tile(_unit(np.asarray(plain)[None]), (count, 3, 1))
+    return _Look(Colours(flat), stated=False)
+
+
+def _unit(colours: Any) -> NDArray[np.float32]:
+    """(N, 3 or 4) in 0..255 -> (N, 3) in [0, 1]."""
+    return np.clip(np.asarray(colours)[:, :3] / 255, 0, 1).astype(np.float32)
+
+
+def _picture(material: Any, name: str) -> NDArray[np.uint8] | None:
+    """(H, W, 3) of a material, or None."""
+    image = getattr(material, "baseColorTexture", None) or getattr(material, "image", None)
+    if image is None:
+        return None
+    width, height = image.size
+    if not 0 < width * height <= MAX_PIXELS:
+        raise ValueError(
+            f"{name}: a texture must have at most {MAX_PIXELS:,} pixels; it has {width} x "
+            f"{height}; make it smaller"
+        )
+    try:
+        return np.asarray(image.convert("RGB"), np.uint8)
+    except Exception as error:  # Pillow raises whatever its decoders run into
+        raise ValueError(f"{name}: its texture is damaged ({error}); export it again") from error
+
+
+def _join(looks: list[_Look]) -> Colours | None:
+    """The parts' colours one after another; None where no part states any."""
+    if not any(look.stated for look in looks):
+        return None
+    if all(look.colours.texels is None for look in looks):
+        return Colours(np.concatenate([look.colours.corners for look in looks]))
+    corners, texels, pictures, offset = [], [], [], 0
+    for look in looks:
+        part = look.colours
+        if part.texels is None or part.pictures is None:  # a picture of one texel for every face
+            count = len(part.corners)
+            own = np.rint(255 * part.corners.mean(axis=1)).astype(np.uint8)
+            where = np.stack([np.arange(count), np.ones(count), np.ones(count)], 1).astype(np.int64)
+            part = Colours(np.zeros((count, 3, 2), np.float32), own, where)
+        assert part.texels is not None and part.pictures is not None
+        corners.append(part.corners)
+        texels.append(part.texels)
+        pictures.append(part.pictures + np.array([offset, 0, 0]))
+        offset += len(part.texels)
+    return Colours(np.concatenate(corners), np.concatenate(texels), np.concatenate(pictures))

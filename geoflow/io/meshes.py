@@ -1,0 +1,386 @@
+"""Meshes to files that DCC tools, slicers and browsers open, and users' files back.
+
+| suffix | axes and unit | normals | for |
+|---|---|---|---|
+| .obj | right-handed, y up, facing +z, metres | `vn`, always | Blender, Maya, Houdini |
+| .glb | the same | yes, and a matte clay material | browsers, game engines |
+| .ply | the same, binary | yes | MeshLab, research code |
+| .stl | right-handed, z up, facing -y, millimetres | per face | slicers, CAD |
+| .3mf | the same | none in the format | slicers |
+
+Files are written whole or not at all, and the same mesh gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import warnings
+import zipfile
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoflow.files import check_target, write_atomically
+from geoflow.geometry import mesh
+from geoflow.geometry.pointcloud import sample_surface
+from geoflow.io import text as filetext
+
+if TYPE_CHECKING:
+    import trimesh
+
+FloatArray = NDArray[np.floating[Any]]
+IntArray = NDArray[np.integer[Any]]
+PathLike = str | os.PathLike[str]
+
+WRITTEN = (".obj", ".glb", ".stl", ".ply", ".3mf")
+READ_MESHES = (*WRITTEN, ".off")
+READ_POINTS = (".ply", ".xyz", ".obj", ".glb", ".off")
+Z_UP = (".stl", ".3mf")
+CLAY = (0.74, 0.70, 0.65, 1.0)  # base colour, linear RGBA
+MAX_BYTES = 256 << 20  # users' files, unpacked
+MAX_COORDINATE = 1e9
+
+
+class NoFacesError(ValueError):
+    """A file that was read as a mesh is a point cloud."""
+
+
+def write_mesh(
+    path: PathLike,
+    vertices: FloatArray,
+    faces: IntArray,
+    normals: FloatArray | None = None,
+    *,
+    overwrite: bool = False,
+    colour: tuple[float, float, float, float] = CLAY,
+) -> pathlib.Path:
+    """Writes a mesh as .obj, .glb, .stl, .ply or .3mf, whichever the suffix says.
+
+    Args:
+        path: Where to; its folder must exist.
+        vertices: (V, 3) metres, y up, facing +z.
+        faces: (F, 3) indices, counter-clockwise seen from outside.
+        normals: (V, 3) unit vectors; None computes smooth ones.
+        overwrite: Replace an existing file.
+        colour: Of the material of a .glb, linear RGBA; the other formats have none.
+
+    Returns:
+        The path written.
+
+    Raises:
+        ValueError: The suffix is unknown, the mesh is empty, not finite or indexes missing
+            vertices, the folder does not exist, or the file exists and `overwrite` is False.
+        OSError: The disk is full or the folder not writable. No part of a file is left behind, and
+            a file that was there is as it was.
+    """
+    path = pathlib.Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in WRITTEN:
+        raise ValueError(
+            f"path must end in one of {' '.join(WRITTEN)}; it is {path.name!r}; rename it"
+        )
+    check_target(path, overwrite=overwrite)
+    check_mesh(vertices, faces)
+    if normals is None:
+        normals = mesh.vertex_normals(vertices, faces)
+    elif normals.shape != vertices.shape or not np.isfinite(normals).all():
+        raise ValueError(
+            f"normals must be finite, of the vertices' shape {vertices.shape}; they are "
+            f"{normals.shape}; pass None to have them computed"
+        )
+    if suffix in Z_UP:
+        vertices = _to_z_up_millimetres(vertices)
+    if suffix == ".obj":
+        data = filetext.obj(vertices, faces, normals)
+    elif suffix == ".3mf":
+        data = filetext.three_mf(vertices, faces)
+    else:
+        data = _encode_with_trimesh(suffix, vertices, faces, normals, colour)
+    write_atomically(path, data, sync=False)
+    return path
+
+
+def check_mesh(vertices: FloatArray, faces: IntArray, name: str = "mesh") -> None:
+    """(V, 3), (F, 3): non-empty, finite, every index a vertex.
+
+    Raises:
+        ValueError: One of these does not hold; the text starts with `name`.
+    """
+    shapes = f"vertices {np.shape(vertices)}, faces {np.shape(faces)}"
+    if vertices.ndim != 2 or faces.ndim != 2 or vertices.shape[1] != 3 or faces.shape[1] != 3:
+        raise ValueError(f"{name}: arrays must be (V, 3) and (F, 3); given {shapes}; reshape them")
+    if len(vertices) == 0 or len(faces) == 0:
+        raise ValueError(f"{name}: needs at least one face; given {shapes}; nothing to work with")
+    if not np.issubdtype(faces.dtype, np.integer):
+        raise ValueError(f"{name}: faces must be integers; given {faces.dtype}; convert them")
+    _check_coordinates(vertices, name)
+    low, high = int(faces.min()), int(faces.max())
+    if low < 0 or high >= len(vertices):
+        raise ValueError(
+            f"{name}: face indices must lie in 0..{len(vertices) - 1}; they span {low}..{high}; "
+            "the file is damaged or its faces belong to other vertices"
+        )
+
+
+def check_points(points: FloatArray, name: str) -> None:
+    """(N, 3): at least one point, all finite.
+
+    Raises:
+        ValueError: it is not so; the text starts with `name`.
+    """
+    if points.ndim != 2 or points.shape[1] != 3:
+        raise ValueError(f"{name}: points must be (N, 3); given {points.shape}; reshape them")
+    if len(points) == 0:
+        raise ValueError(f"{name}: must hold at least one point; it has none; check the export")
+    _check_coordinates(points, name)
+
+
+def _check_coordinates(points: FloatArray, name: str) -> None:
+    good = np.abs(points) <= MAX_COORDINATE  # False for NaN too
+    if not good.all():
+        raise ValueError(
+            f"{name}: coordinates must be finite and within +-{MAX_COORDINATE:g}; "
+            f"{int((~good).any(axis=1).sum())} of {len(points)} points are not; repair or drop them"
+        )
+
+
+def _to_z_up_millimetres(vertices: FloatArray) -> FloatArray:
+    """(V, 3) y up, facing +z, metres -> z up, facing -y, millimetres. A rotation: no mirroring."""
+    return 1000.0 * np.stack([vertices[:, 0], -vertices[:, 2], vertices[:, 1]], axis=1)
+
+
+def to_y_up_metres(vertices: NDArray[np.float64]) -> NDArray[np.float64]:
+    return 1e-3 * np.stack([vertices[:, 0], vertices[:, 2], -vertices[:, 1]], axis=1)
+
+
+def _encode_with_trimesh(
+    suffix: str,
+    vertices: FloatArray,
+    faces: IntArray,
+    normals: FloatArray,
+    colour: tuple[float, float, float, float],
+) -> bytes:
+    """.glb, .ply or .stl bytes."""
+    import trimesh
+    from trimesh.visual.material import PBRMaterial
+    from trimesh.visual.texture import TextureVisuals
+
+    material = PBRMaterial(
+        name="clay",
+        baseColorFactor=np.round(255 * np.array(colour)).astype(np.uint8),
+        metallicFactor=0.0,
+        roughnessFactor=0.8,
+        doubleSided=False,
+    )
+    whole = trimesh.Trimesh(
+        vertices=vertices,
+        faces=faces,
+        vertex_normals=normals,
+        process=False,
+        visual=TextureVisuals(material=material),
+    )
+    options: dict[str, dict[str, Any]] = {
+        ".glb": {"include_normals": True},
+        ".ply": {"vertex_normal": True},
+        ".stl": {},
+    }
+    data = whole.export(file_type=suffix[1:], **options[suffix])
+    assert isinstance(data, bytes)
+    return data
+
+
+def read_mesh(path: PathLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """A user's mesh file -> vertices (V, 3), faces (F, 3), y up; nothing is welded or repaired.
+
+    The inverse of `write_mesh`: .stl and .3mf are taken to be z up in millimetres and turned to y
+    up in metres; the other formats' coordinates are returned as they are. References to other files
+    (materials, textures, buffers) are not followed.
+
+    Raises:
+        ValueError: The file is missing, too large, of an unknown suffix or damaged.
+        NoFacesError: It has no faces.
+    """
+    return read_surface(path)[:2]
+
+
+def read_surface(
+    path: PathLike,
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64] | None]:
+    """As `read_mesh`, and the vertex normals (V, 3) where they are sure: in our own .obj files."""
+    own = _read_own_obj(pathlib.Path(path))
+    return own if own is not None else (*join_parts(path), None)
+
+
+def join_parts(
+    path: PathLike, see: Callable[[Any, NDArray[np.int64]], None] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """As `read_mesh`, by trimesh whatever the file.
+
+    Args:
+        path: the file.
+        see: called with every part that has faces, in order, and its faces (F, 3), whose indices
+            are the part's own and whose order is that of the result.
+    """
+    parts = load_parts(path, READ_MESHES)
+    name = pathlib.Path(path).name
+    vertices: list[NDArray[np.float64]] = []
+    faces: list[NDArray[np.int64]] = []
+    offset = 0
+    for part, transform in parts:
+        part_faces = getattr(part, "faces", None)
+        if part_faces is None or len(part_faces) == 0:
+            continue
+        part_vertices = np.asarray(part.vertices, dtype=np.float64)
+        part_faces = np.asarray(part_faces)
+        check_mesh(part_vertices, part_faces, name)
+        vertices.append(part_vertices @ transform[:3, :3].T + transform[:3, 3])
+        if np.linalg.det(transform[:3, :3]) < 0:  # a mirrored part would come out inside out
+            part_faces = part_faces[:, ::-1]
+        part_faces = part_faces.astype(np.int64)
+        if see is not None:
+            see(part, part_faces)
+        faces.append(part_faces + offset)
+        offset += len(part_vertices)
+    if not faces:
+        raise NoFacesError(f"{name}: must hold faces; it has none; point clouds go to read_points")
+    whole, all_faces = np.concatenate(vertices), np.concatenate(faces)
+    if pathlib.Path(path).suffix.lower() in Z_UP:
+        whole = to_y_up_metres(whole)
+    check_mesh(whole, all_faces, name)
+    return whole, all_faces
+
+
+def _read_own_obj(path: pathlib.Path) -> filetext.Arrays | None:
+    """vertices, faces and normals of a file that `write_mesh` wrote as .obj; None for others."""
+    if path.suffix.lower() != ".obj" or not path.is_file() or path.stat().st_size > MAX_BYTES:
+        return None
+    with open(path, "rb") as file:
+        head = file.read(len(filetext.OBJ_HEAD))
+        own = filetext.parse_obj(head + file.read()) if head == filetext.OBJ_HEAD else None
+    if own is not None:
+        check_mesh(own[0], own[1], path.name)
+    return own
+
+
+def read_points(path: PathLike) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """A user's point cloud -> points (N, 3), unit normals (N, 3) or None if the file has none.
+
+    Points that lack a usable normal make the whole file's normals None. A mesh file gives its
+    vertices; sample its surface instead with `read_mesh` and `pointcloud.sample_surface`.
+
+    Raises:
+        ValueError: The file is missing, too large, of an unknown suffix, damaged or empty.
+    """
+    name = pathlib.Path(path).name
+    points, normals = [], []
+    for part, transform in load_parts(path, READ_POINTS):
+        part_points = np.asarray(part.vertices, dtype=np.float64).reshape(-1, 3)
+        points.append(part_points @ transform[:3, :3].T + transform[:3, 3])
+        part_normals = _stored_normals(part)
+        if part_normals is None or part_normals.shape != part_points.shape:
+            part_normals = np.full_like(part_points, np.nan)
+        # Normals turn by the inverse transpose, so that they stay perpendicular.
+        normals.append(part_normals @ np.linalg.pinv(transform[:3, :3]))
+    whole = np.concatenate(points) if points else np.zeros((0, 3))
+    check_points(whole, name)
+    directions = np.concatenate(normals)
+    lengths = np.linalg.norm(directions, axis=1, keepdims=True)
+    if not (np.isfinite(lengths) & (lengths > 1e-12)).all():
+        return whole, None
+    return whole, directions / lengths
+
+
+def read_cloud(path: PathLike, count: int) -> tuple[NDArray[np.float64], int]:
+    """A user's point cloud, or points of a mesh file's surface.
+
+    Args:
+        path: as for `read_points` or `read_mesh`.
+        count: points to draw from a mesh, evenly over its area.
+
+    Returns:
+        points (N, 3), y up in metres where the file is .stl or .3mf, and how many faces they were
+        drawn from: 0 for a cloud.
+
+    Raises:
+        ValueError: The file is missing, too large, of an unknown suffix, damaged or empty, a
+            coordinate is not finite, or a mesh has no area.
+    """
+    path = pathlib.Path(path)
+    suffix = path.suffix.lower()
+    known = sorted({*READ_POINTS, *READ_MESHES})
+    if suffix not in known:
+        raise ValueError(
+            f"{path.name}: a cloud must end in one of {' '.join(known)}; convert it to .ply"
+        )
+    if suffix in READ_MESHES:
+        try:
+            vertices, faces = read_mesh(path)
+        except NoFacesError:
+            if suffix not in READ_POINTS:
+                raise
+        else:
+            try:
+                return sample_surface(vertices, faces, count)[0], len(faces)
+            except ValueError as error:
+                raise ValueError(f"{path.name}: {error}") from None
+    return read_points(path)[0], 0
+
+
+def _stored_normals(part: Any) -> FloatArray | None:
+    """(N, 3) normals the file brought along; None if it brought none."""
+    ply = part.metadata.get("_ply_raw", {}).get("vertex", {}).get("data")
+    if ply is not None:
+        try:
+            return np.stack([np.asarray(ply[k], np.float64).ravel() for k in ("nx", "ny", "nz")], 1)
+        except (KeyError, ValueError, IndexError):
+            return None
+    cache = getattr(part, "_cache", None)
+    if cache is not None and "vertex_normals" in cache:
+        return np.asarray(cache["vertex_normals"], dtype=np.float64)
+    return None
+
+
+def load_parts(path: PathLike, suffixes: tuple[str, ...]) -> list[tuple[Any, NDArray[np.float64]]]:
+    """The file's geometries and their 4 x 4 transforms, unchecked but for size and suffix."""
+    path = pathlib.Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in suffixes:
+        raise ValueError(
+            f"{path.name}: must end in one of {' '.join(suffixes)}; convert it to .glb or .ply"
+        )
+    if not path.is_file():
+        raise ValueError(f"{str(path)!r} must be an existing file; it is not; check the path")
+    size = path.stat().st_size
+    try:
+        if suffix == ".3mf":
+            with zipfile.ZipFile(path) as archive:
+                size = sum(entry.file_size for entry in archive.infolist())
+        if size <= MAX_BYTES:
+            return _load_with_trimesh(path, suffix[1:])
+    except Exception as error:  # trimesh raises whatever its parsers run into
+        reason = (str(error).splitlines() or [""])[0][:120]
+        raise ValueError(
+            f"{path.name}: cannot be read as {suffix} ({type(error).__name__}: {reason}); "
+            "export it again"
+        ) from error
+    raise ValueError(
+        f"{path.name}: must be at most {MAX_BYTES >> 20} MB; it is {size >> 20} MB; simplify it"
+    )
+
+
+def _load_with_trimesh(path: pathlib.Path, kind: str) -> list[tuple[Any, NDArray[np.float64]]]:
+    """Given an open file, trimesh has no folder to resolve a file's references in."""
+    import trimesh
+
+    options: dict[str, Any] = {"skip_materials": True} if kind == "obj" else {}
+    with warnings.catch_warnings(), open(path, "rb") as file:
+        warnings.simplefilter("ignore")
+        scene: trimesh.Scene = trimesh.load_scene(file, file_type=kind, process=False, **options)
+        parts = []
+        for node in scene.graph.nodes_geometry:
+            transform, geometry = scene.graph[node]
+            parts.append((scene.geometry[geometry], np.asarray(transform, dtype=np.float64)))
+        return parts

@@ -1,0 +1,14 @@
+from .data import HELD_OUT_PACKS as HELD_OUT_PACKS
+from .data import CharacterSource as CharacterSource
+from .model import JointPredictor as JointPredictor
+from .model import Skeleton as Skeleton
+from .rig import RiggedMesh as RiggedMesh
+from .rig import rig_mesh as rig_mesh
+from .rig import upright as upright
+from .rig import write_rig as write_rig
+from .rigs import Character as Character
+from .rigs import read_characters as read_characters
+from .rigs import write_characters as write_characters
+from .scores import joint_diameters as joint_diameters
+from .skin import Skin as Skin
+from .skin import pose_mesh as pose_mesh

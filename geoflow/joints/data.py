@@ -1,0 +1,302 @@
+"""A training set of rigged characters: surface points, and the joint that each belongs to."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from geoflow.flow.condition import Condition
+from geoflow.joints.rigs import LONGEST, Character, read_characters
+
+HELD_OUT_PACKS = ("fish_pack", "kaykit")
+"""Never trained on, wherever they are found."""
+CATEGORIES = ("body", "creature")
+BODY_SHARE = 0.4
+MOST_JOINTS = 255
+PROPORTIONS = {"body": 0.5, "creature": 0.0}
+"""Share of a category's samples that get other proportions."""
+
+
+def assign_points(points: np.ndarray, joints: np.ndarray, least: int) -> np.ndarray:
+    """The joint that every point belongs to: the nearest, but no joint goes empty.
+
+    A joint that is nearest to fewer than `least` points, a finger say, takes the nearest points
+    that none like it has taken, up to `least`; the smallest first.
+
+    Args:
+        points: (N, 3).
+        joints: (J, 3).
+        least: points that every joint owns, where there are enough.
+
+    Returns:
+        (N,) int64 joint indices.
+    """
+    distance = np.linalg.norm(points[:, None] - joints[None], axis=2)
+    owner = distance.argmin(1)
+    counts = np.bincount(owner, minlength=len(joints))
+    free = np.ones(len(points), bool)
+    least = min(least, len(points) // len(joints))
+    for joint in np.argsort(counts, kind="stable"):
+        if counts[joint] >= least:
+            break
+        order = np.argsort(np.where(free, distance[:, joint], np.inf), kind="stable")[:least]
+        owner[order] = joint
+        free[order] = False
+    return owner
+
+
+class CharacterSource:
+    """Batches of joints (as seen from surface points) with the surface as their condition.
+
+    Args:
+        characters: with any number of points each, at least `size`.
+        device: where they are kept.
+        size: points of a sample; drawn anew each time, half of the samples evenly over the
+            surface, half with more of the points whose joint owns few.
+        augment: see `augment`, for every sample, with the shares of PROPORTIONS.
+
+    Raises:
+        ValueError: no characters, one with too few points or too many joints, or a category that
+            is not known.
+    """
+
+    def __init__(
+        self,
+        characters: list[Character],
+        device: torch.device,
+        size: int = 1024,
+        *,
+        augment: bool = True,
+    ) -> None:
+        _check(characters, size)
+        self.categories: list[str] = list(CATEGORIES)
+        self.device, self.size = device, size
+        self.augment = augment
+        self.packs = sorted({c.pack for c in characters})
+        most = max(len(c.points) for c in characters)
+        joints = max(len(c.joints) for c in characters)
+        stored = np.zeros((len(characters), most, 6), np.float16)
+        owner = np.zeros((len(characters), most), np.uint8)
+        rarity = np.zeros((len(characters), most), np.float32)  # 0 marks padding
+        places = np.zeros((len(characters), joints, 3), np.float32)
+        for k, c in enumerate(characters):
+            n = len(c.points)
+            stored[k, :n, :3], stored[k, :n, 3:] = c.points, c.normals
+            owner[k, :n] = assign_points(c.points, c.joints, max(4, n // 600))
+            counts = np.bincount(owner[k, :n], minlength=len(c.joints))
+            rarity[k, :n] = counts[owner[k, :n]] ** -0.5
+            places[k, : len(c.joints)] = c.joints
+        self.surface = torch.from_numpy(stored).to(device)
+        self.owner = torch.from_numpy(owner).to(device)
+        self.rarity = torch.from_numpy(rarity).to(device)
+        self.joints = torch.from_numpy(places).to(device)
+        labels = [CATEGORIES.index(c.category) for c in characters]
+        self.labels = torch.tensor(labels, device=device)
+        self.proportions = torch.tensor([PROPORTIONS[k] for k in CATEGORIES], device=device)
+        shares = _weights(characters).double().cumsum(0)
+        self.shares = (shares / shares[-1]).float().to(device)
+
+    @classmethod
+    def open(cls, folder: Path, device: torch.device, *, split: str = "train") -> CharacterSource:
+        """Reads every npz of a folder but the held-out packs.
+
+        Categories other than "body" count as "creature".
+
+        Raises:
+            ValueError: no such file, a damaged one, or an unknown split.
+        """
+        if split != "train":
+            raise ValueError(f'split must be "train", held-out packs are by name; got {split!r}')
+        files = sorted(folder.glob("*.npz"))
+        if not files:
+            raise ValueError(
+                f"{folder} must hold npz files of characters; it holds none; make them with "
+                "data_prep/anny_bodies.py and data_prep/characters.py"
+            )
+        characters = [c for file in files for c in read_characters(file)]
+        kept = [c for c in characters if c.pack not in HELD_OUT_PACKS]
+        return cls([_with_category(c) for c in kept], device)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, size: int, generator: torch.Generator) -> tuple[Tensor, Condition]:
+        """Draws a batch.
+
+        Args:
+            size: B.
+            generator: source of randomness; on the device of the characters nothing waits for a
+                copy.
+
+        Returns:
+            (B, N, 3) float32 the joint of every point, and the condition: labels (B,), and
+            (B, N, 6) reference points and unit normals as the context.
+        """
+        index = torch.searchsorted(self.shares, uniform(generator, self.device, size))
+        index = index.clamp(max=len(self) - 1)
+        rarity = self.rarity[index]
+        even = uniform(generator, self.device, size, 1) < 0.5
+        chance = torch.where(even, (rarity > 0).float(), rarity)
+        draw = uniform(generator, self.device, *rarity.shape)
+        # The largest of u^(1/w) are a draw without replacement in proportion to w.
+        keys = draw.clamp(min=1e-9).log() / chance.clamp(min=1e-9)
+        pick = keys.topk(self.size, dim=1, sorted=False).indices
+        surface = self.surface[index[:, None], pick].float()
+        owner = self.owner[index[:, None], pick].long()
+        labels, joints = self.labels[index], self.joints[index]
+        points, normals = surface.split(3, -1)
+        if self.augment:
+            share = self.proportions[labels]
+            points, normals, joints = augment(points, normals, joints, share, generator)
+        target = joints.gather(1, owner[..., None].expand(-1, -1, 3))
+        return target, Condition(labels, torch.cat((points, normals), -1))
+
+    def decode(self, samples: Tensor) -> Tensor:
+        """Samples are in the frame of the characters already."""
+        return samples
+
+    def describe(self) -> dict[str, Any]:
+        """What a checkpoint must know of its data."""
+        return {
+            "categories": self.categories,
+            "points": self.size,
+            "longest": LONGEST,
+            "training_shapes": len(self),
+            "held_out_packs": list(HELD_OUT_PACKS),
+        }
+
+
+def augment(
+    points: Tensor, normals: Tensor, joints: Tensor, share: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Changes proportions, mirrors, bends, stretches, turns and roughens; joints follow.
+
+    Args:
+        points, normals: (B, N, 3).
+        joints: (B, J, 3).
+        share: (B,) chance that each gets other proportions.
+        generator: source of randomness; best on the device of the points.
+
+    Returns:
+        the three, in the frame again: box of the points centred, longest side 1.8.
+    """
+    b, device = len(points), points.device
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, device=generator.device).to(device)
+
+    def even(*shape: int) -> Tensor:
+        return uniform(generator, device, *shape)
+
+    points, normals, joints = reproportion(points, normals, joints, share, generator)
+    waves, phase, height = 2.5 * normal(b, 3, 3), 6.3 * even(b, 1, 3), 0.025 * normal(b, 1, 3)
+
+    def bend(p: Tensor) -> Tensor:
+        return p + height * torch.sin(p @ waves + phase)
+
+    points, joints = bend(points), bend(joints)
+    side = torch.where(even(b) < 0.5, -1.0, 1.0)
+    stretch = torch.exp(0.12 * normal(b, 3))
+    stretch = stretch * torch.stack((side, torch.ones_like(side), torch.ones_like(side)), 1)
+    angle = torch.where(even(b) < 0.6, 0.1 * normal(b), math.pi * (2 * even(b) - 1))
+    turn = _turns(angle, 1) @ _turns(0.06 * normal(b), 0) @ _turns(0.06 * normal(b), 2)
+    points, joints = ((p * stretch[:, None]) @ turn.mT for p in (points, joints))
+    normals = (normals / stretch[:, None]) @ turn.mT
+    normals = torch.nn.functional.normalize(normals, dim=-1)
+    points = points + 0.006 * even(b, 1, 1) * normal(*points.shape)
+    low, high = points.amin(1, keepdim=True), points.amax(1, keepdim=True)
+    scale = LONGEST / (high - low).amax(-1, keepdim=True).clamp(min=1e-6)
+    points, joints = ((p - (low + high) / 2) * scale for p in (points, joints))
+    return points, normals, joints
+
+
+def reproportion(
+    points: Tensor, normals: Tensor, joints: Tensor, share: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gives some of the characters other proportions: large heads, short legs, wide hips.
+
+    Heights are stretched by 1 + b sin(k y + c), widths by exp(a sin(q y + d)), with b up to 0.55
+    and a up to 0.45: y goes to the integral of its stretch, x and z to a multiple of themselves.
+
+    Args:
+        points, normals, joints, share, generator: see `augment`.
+
+    Returns:
+        the three; neither centred nor scaled again. Normals follow by the inverse transpose.
+    """
+    draw = uniform(generator, points.device, len(points), 1, 7)
+    some = (draw[..., 0] < share[:, None]).float()
+    b, a = 0.55 * some * draw[..., 1], 0.45 * some * (2 * draw[..., 2] - 1)
+    k, q = 2 + 3 * draw[..., 3], 2 + 3 * draw[..., 4]
+    c, d = math.tau * draw[..., 5], math.tau * draw[..., 6]
+
+    def width(y: Tensor) -> Tensor:
+        return torch.exp(a * torch.sin(q * y + d))
+
+    def move(p: Tensor) -> Tensor:
+        x, y, z = p.unbind(-1)
+        return torch.stack((width(y) * x, y - b / k * torch.cos(k * y + c), width(y) * z), -1)
+
+    x, y, z = points.unbind(-1)
+    slope = width(y) * a * q * torch.cos(q * y + d)
+    across, along = normals[..., 0] / width(y), normals[..., 2] / width(y)
+    up = (normals[..., 1] - slope * (x * across + z * along)) / (1 + b * torch.sin(k * y + c))
+    turned = torch.nn.functional.normalize(torch.stack((across, up, along), -1), dim=-1)
+    return move(points), turned, move(joints)
+
+
+def uniform(generator: torch.Generator, device: torch.device, *shape: int) -> Tensor:
+    """Uniform numbers in [0, 1), drawn where the generator is and brought to a device."""
+    return torch.rand(*shape, generator=generator, device=generator.device).to(device)
+
+
+def _turns(angle: Tensor, axis: int) -> Tensor:
+    """(B,) radians -> (B, 3, 3) rotations about a coordinate axis."""
+    cosine, sine = angle.cos(), angle.sin()
+    out = torch.zeros(len(angle), 3, 3, device=angle.device)
+    i, j = (axis + 1) % 3, (axis + 2) % 3
+    out[:, axis, axis] = 1
+    out[:, i, i], out[:, j, j] = cosine, cosine
+    out[:, i, j], out[:, j, i] = -sine, sine
+    return out
+
+
+def _check(characters: list[Character], size: int) -> None:
+    if not characters:
+        raise ValueError("a training set must hold characters; got none that may be trained on")
+    for c in characters:
+        if len(c.points) < size or len(c.joints) > MOST_JOINTS:
+            raise ValueError(
+                f"{c.name} must have at least {size} points and at most {MOST_JOINTS} joints; it "
+                f"has {len(c.points)} and {len(c.joints)}; leave it out"
+            )
+        if c.category not in CATEGORIES:
+            raise ValueError(
+                f"{c.name}: category must be one of {', '.join(CATEGORIES)}; got {c.category!r}"
+            )
+
+
+def _with_category(c: Character) -> Character:
+    if c.category in CATEGORIES:
+        return c
+    return replace(c, category="creature")
+
+
+def _weights(characters: list[Character]) -> Tensor:
+    """(C,) how often each is drawn: both categories fixed, packs by the root of their size."""
+    shares = {"body": BODY_SHARE, "creature": 1 - BODY_SHARE}
+    packs = Counter((c.category, c.pack) for c in characters)
+    mass = Counter()
+    for (category, _), n in packs.items():
+        mass[category] += n**0.5
+    return torch.tensor(
+        [shares[c.category] / mass[c.category] / packs[c.category, c.pack] ** 0.5
+         for c in characters]
+    )  # fmt: skip

@@ -1,0 +1,182 @@
+"""Rigged characters on disk: one npz for any number of them, read without pickle.
+
+| key | shape | meaning |
+|---|---|---|
+| name, category | (C,) str | "<pack>/<name>": the pack is what splits are made of |
+| points | (C, N, 3) float16 | surface seen from outside; y up, facing +z, longest side 1.8 |
+| normals | (C, N, 3) int8 | outward unit normals times 127 |
+| joint_offset | (C + 1,) int32 | character c owns joints joint_offset[c] to joint_offset[c + 1] |
+| joints | (J, 3) float32 | positions in the frame of the points |
+| parents | (J,) int16 | index inside the character, -1 for a root |
+| joint_names | (J,) str | as in the source |
+| feature_size | (J,) float32 | local shape diameter, twice RigNet's matching tolerance |
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from geoflow.files import write_atomically
+from geoflow.joints.skeleton import check_tree
+
+LONGEST = 1.8
+KEYS = (
+    "name",
+    "category",
+    "points",
+    "normals",
+    "joint_offset",
+    "joints",
+    "parents",
+    "joint_names",
+    "feature_size",
+)
+
+
+@dataclass(frozen=True)
+class Character:
+    """One rigged character, y up, facing +z, longest side 1.8, box centred.
+
+    Attributes:
+        name: "<pack>/<name>".
+        category: what it is, such as "body" or "creature".
+        points: (N, 3) float32 surface samples.
+        normals: (N, 3) float32 unit normals.
+        joints: (J, 3) float32.
+        parents: (J,) int64, -1 for a root.
+        joint_names: J names.
+        feature_size: (J,) float32 local shape diameter.
+    """
+
+    name: str
+    category: str
+    points: np.ndarray
+    normals: np.ndarray
+    joints: np.ndarray
+    parents: np.ndarray
+    joint_names: tuple[str, ...]
+    feature_size: np.ndarray
+
+    @property
+    def pack(self) -> str:
+        """The part of the name before the slash: splits keep a pack together."""
+        return self.name.split("/")[0]
+
+
+def fit_frame(points: np.ndarray) -> tuple[np.ndarray, float]:
+    """Centre and scale of the training frame: (p - centre) * scale has its longest side 1.8.
+
+    Args:
+        points: (N, 3) vertices or samples.
+
+    Returns:
+        centre (3,) of the bounding box, and the scale.
+
+    Raises:
+        ValueError: the points are not finite, or all the same.
+    """
+    points = np.asarray(points, np.float64)
+    if not np.isfinite(points).all():
+        raise ValueError("points must be finite; got NaN or infinity; repair the mesh")
+    low, high = points.min(0), points.max(0)
+    side = float((high - low).max())
+    if not side > 1e-30:
+        raise ValueError(f"points must not all be the same; the longest side is {side:g}")
+    return (low + high) / 2, LONGEST / side
+
+
+def write_characters(path: str | Path, characters: Sequence[Character]) -> None:
+    """Writes a set atomically; every character must have the same number of points.
+
+    Raises:
+        ValueError: no characters, numbers of points that differ, or a broken tree.
+    """
+    if not characters:
+        raise ValueError("a set must hold at least one character; got none")
+    counts = {len(c.points) for c in characters}
+    if len(counts) > 1:
+        raise ValueError(f"characters of a set must have one number of points; got {counts}")
+    for c in characters:
+        check_tree(c.parents, f"{c.name}: parents")
+    offset = np.cumsum([0, *(len(c.joints) for c in characters)])
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        name=np.array([c.name for c in characters]),
+        category=np.array([c.category for c in characters]),
+        points=np.stack([c.points for c in characters]).astype(np.float16),
+        normals=np.rint(127 * np.stack([c.normals for c in characters])).astype(np.int8),
+        joint_offset=offset.astype(np.int32),
+        joints=np.concatenate([c.joints for c in characters]).astype(np.float32),
+        parents=np.concatenate([c.parents for c in characters]).astype(np.int16),
+        joint_names=np.array([name for c in characters for name in c.joint_names]),
+        feature_size=np.concatenate([c.feature_size for c in characters]).astype(np.float32),
+    )
+    write_atomically(Path(path), buffer.getvalue())
+
+
+def read_characters(path: str | Path) -> list[Character]:
+    """Reads a set that `write_characters` or data_prep wrote.
+
+    Raises:
+        ValueError: missing, damaged, or not such a set; one line.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            missing = [key for key in KEYS if key not in stored]
+            if missing:
+                raise ValueError(f"it has no {', '.join(missing)}")
+            table = {key: stored[key] for key in KEYS}
+    except OSError as error:
+        raise ValueError(f"{path} must be a readable file of characters: {error}") from None
+    except (ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
+        raise ValueError(
+            f"{path} must be an npz of characters; {error}; make it with data_prep/characters.py"
+        ) from None
+    _check_table(path, table)
+    characters = []
+    for i, (begin, end) in enumerate(
+        zip(table["joint_offset"][:-1], table["joint_offset"][1:], strict=True)
+    ):
+        normals = table["normals"][i].astype(np.float32)
+        length = np.linalg.norm(normals, axis=1, keepdims=True)
+        characters.append(
+            Character(
+                str(table["name"][i]),
+                str(table["category"][i]),
+                table["points"][i].astype(np.float32),
+                normals / length.clip(1),
+                table["joints"][begin:end],
+                table["parents"][begin:end].astype(np.int64),
+                tuple(map(str, table["joint_names"][begin:end])),
+                table["feature_size"][begin:end],
+            )
+        )
+        check_tree(characters[-1].parents, f"{path}: {characters[-1].name}: parents")
+    return characters
+
+
+def _check_table(path: Path, table: dict[str, np.ndarray]) -> None:
+    count, offset = len(table["name"]), table["joint_offset"]
+    points, joints = table["points"], table["joints"]
+    good = (
+        points.ndim == 3
+        and points.shape[2] == 3
+        and points.shape == table["normals"].shape
+        and len(points) == len(table["category"]) == count > 0
+        and offset.shape == (count + 1,)
+        and bool((np.diff(offset) > 0).all())
+        and offset[0] == 0
+        and joints.shape == (offset[-1], 3)
+        and all(len(table[key]) == offset[-1] for key in ("parents", "joint_names", "feature_size"))
+        and all(np.isfinite(table[key]).all() for key in ("points", "joints", "feature_size"))
+    )
+    if not good:
+        raise ValueError(f"{path} is damaged: its arrays do not fit together; copy it again")

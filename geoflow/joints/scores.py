@@ -1,0 +1,185 @@
+"""Scores of a predicted skeleton against a reference one, as RigNet's family reports them.
+
+All lengths are in the frame of the characters: longest side 1.8. CD-J2J is returned for a
+longest side of 1; times 100 it is the per cent that papers print.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+LONGEST = 1.8
+
+
+@dataclass(frozen=True)
+class JointScores:
+    """Scores of one character.
+
+    Attributes:
+        cd_j2j: mean of both mean nearest distances, longest side 1.
+        iou: 2 matched / (predicted + reference) joints.
+        precision: matched / predicted.
+        recall: matched / reference.
+    """
+
+    cd_j2j: float
+    iou: float
+    precision: float
+    recall: float
+
+
+def cd_j2j(predicted: np.ndarray, reference: np.ndarray) -> float:
+    """(P, 3), (R, 3) in a frame of longest side 1.8 -> CD-J2J for a longest side of 1.
+
+    Half the sum of the mean distance from a predicted joint to the nearest reference joint and
+    the mean distance from a reference joint to the nearest predicted one [Xu et al. 2020, 5].
+
+    Raises:
+        ValueError: a set is empty, not (J, 3), or not finite.
+    """
+    distances = _distances(predicted, reference)
+    return float(distances.min(1).mean() + distances.min(0).mean()) / 2 / LONGEST
+
+
+def match_joints(
+    predicted: np.ndarray, reference: np.ndarray, feature_size: np.ndarray
+) -> np.ndarray:
+    """Pairs of joints by the Hungarian method; those within tolerance are kept.
+
+    The pairing has the least sum of all distances; the tolerance is applied afterwards, as in
+    RigNet's evaluation. Forbidding far pairs beforehand could only match more.
+
+    Args:
+        predicted: (P, 3).
+        reference: (R, 3).
+        feature_size: (R,) local shape diameters; a pair must be within half of it.
+
+    Returns:
+        (M, 2) int64 rows of predicted and reference.
+
+    Raises:
+        ValueError: shapes do not fit, or a feature size is not positive.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    distances = _distances(predicted, reference)
+    size = np.asarray(feature_size, np.float64)
+    if size.shape != (len(reference),) or not (size > 0).all():
+        raise ValueError(
+            f"feature_size must be {len(reference)} positive lengths, one a reference joint; "
+            f"got shape {size.shape}, least {size.min(initial=np.inf):g}"
+        )
+    rows, columns = linear_sum_assignment(distances)
+    good = distances[rows, columns] <= size[columns] / 2
+    return np.stack((rows[good], columns[good]), 1)
+
+
+def joint_scores(
+    predicted: np.ndarray, reference: np.ndarray, feature_size: np.ndarray
+) -> JointScores:
+    """All scores of one character; arguments as in `match_joints`."""
+    matched = len(match_joints(predicted, reference, feature_size))
+    p, r = len(predicted), len(reference)
+    return JointScores(
+        cd_j2j(predicted, reference), 2 * matched / (p + r), matched / p, matched / r
+    )
+
+
+def mean_scores(scores: list[JointScores]) -> JointScores:
+    """The mean over characters.
+
+    Raises:
+        ValueError: an empty list.
+    """
+    if not scores:
+        raise ValueError("scores must hold at least one character's; got none")
+    table = np.array([(s.cd_j2j, s.iou, s.precision, s.recall) for s in scores])
+    return JointScores(*map(float, table.mean(0)))
+
+
+def tree_recall(
+    parents: np.ndarray, reference_parents: np.ndarray, matches: np.ndarray
+) -> tuple[int, int]:
+    """How many reference edges between matched joints are edges of the predicted tree.
+
+    Args:
+        parents: (P,) of the predicted joints, -1 for the root.
+        reference_parents: (R,).
+        matches: (M, 2) from `match_joints`.
+
+    Returns:
+        edges found, and edges whose ends are both matched. The direction does not count.
+    """
+    of = {int(r): int(p) for p, r in matches}
+    edges = {frozenset((k, int(p))) for k, p in enumerate(parents) if p >= 0}
+    known = [
+        frozenset((of[k], of[int(p)]))
+        for k, p in enumerate(reference_parents)
+        if p >= 0 and k in of and int(p) in of
+    ]
+    return sum(edge in edges for edge in known), len(known)
+
+
+def _distances(predicted: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """(P, R) Euclidean distances, float64."""
+    sets = []
+    for name, joints in (("predicted", predicted), ("reference", reference)):
+        joints = np.asarray(joints, np.float64)
+        if joints.ndim != 2 or joints.shape[1] != 3 or not len(joints):
+            raise ValueError(
+                f"{name} joints must have shape (J, 3) with J of at least 1; got {joints.shape}"
+            )
+        if not np.isfinite(joints).all():
+            raise ValueError(f"{name} joints must be finite; they hold NaN or infinity")
+        sets.append(joints)
+    return np.linalg.norm(sets[0][:, None] - sets[1][None], axis=2)
+
+
+def joint_diameters(
+    joints: np.ndarray, parents: np.ndarray, points: np.ndarray, width: float = 0.03
+) -> np.ndarray:
+    """The local shape diameter at every joint: RigNet's feature size [Xu et al. 2020, 5].
+
+    Rays leave the joint at right angles to a bone; here the samples in a thin slab around that
+    plane stand for the surface, the nearest in each of 16 sectors for where a ray ends.
+
+    Args:
+        joints: (J, 3).
+        parents: (J,) index of the parent, -1 for a root.
+        points: (N, 3) surface samples in the joints' frame.
+        width: half the slab's thickness, in the same unit.
+
+    Returns:
+        (J,) float32 twice the median distance over the sectors, mean over the bones of a joint.
+    """
+    sizes = np.zeros(len(joints), np.float32)
+    for j, joint in enumerate(joints):
+        children = np.flatnonzero(parents == j)
+        ends = joints[children] if len(children) else joint[None]
+        if parents[j] >= 0:
+            ends = np.concatenate((ends, 2 * joint[None] - joints[[parents[j]]]))
+        found = [_radius(points - joint, end - joint, width) for end in ends]
+        found = [radius for radius in found if radius > 0]
+        nearest = np.linalg.norm(points - joint, axis=1).min()
+        sizes[j] = 2 * (np.mean(found) if found else nearest)
+    return sizes
+
+
+def _radius(offsets: np.ndarray, bone: np.ndarray, width: float) -> float:
+    """Median of the nearest distances in 16 sectors around a bone; 0 where nothing is near."""
+    length = np.linalg.norm(bone)
+    if length < 1e-9:
+        return 0.0
+    axis = bone / length
+    slab = offsets[np.abs(offsets @ axis) < width]
+    if not len(slab):
+        return 0.0
+    side = np.cross(axis, np.eye(3)[np.abs(axis).argmin()])
+    side /= np.linalg.norm(side)
+    x, y = slab @ side, slab @ np.cross(axis, side)
+    sector = ((np.arctan2(y, x) / (2 * np.pi) + 0.5) * 16).astype(int) % 16
+    nearest = np.full(16, np.inf)
+    np.minimum.at(nearest, sector, np.hypot(x, y))
+    return float(np.median(nearest[np.isfinite(nearest)]))

@@ -1,0 +1,338 @@
+"""Skinning weights from a mesh and a skeleton, by distances inside a voxel volume.
+
+The distance from a vertex to a bone is the straight one where the way lies inside the body, and
+longer where the shortest way through the volume is: a hand beside a thigh stays apart from it. A
+vertex belongs to its nearest bone, and to others that are hardly farther, in a band as wide as the
+limb is thick. The volume is made of voxels, so open meshes, holes and parts that overlap do no
+harm; a part that touches none with a bone follows the nearest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from geoflow.geometry.visible import sample_faces
+
+MOST_WEIGHTS = 4
+CELLS = 72
+"""Voxels along the longest side; fewer where the body fills more than MOST_VOXELS."""
+MOST_VOXELS = 40_000
+BAND = 0.6
+"""Width of the blend between two bones, in distances to the nearer one."""
+SMALL = 0.5
+"""Longest extent of a loose part, a sword say, that stays stiff."""
+FAR = 1e6
+_FORWARD = np.array(
+    [(i, j, k) for i in (-1, 0, 1) for j in (-1, 0, 1) for k in (-1, 0, 1) if (i, j, k) > (0, 0, 0)]
+)
+
+
+@dataclass(frozen=True)
+class Skin:
+    """What moves a vertex.
+
+    Attributes:
+        joints: (V, 4) int64 indices; 0 where the weight is 0.
+        weights: (V, 4) float32 at least 0, the largest first, summing to 1.
+    """
+
+    joints: np.ndarray
+    weights: np.ndarray
+
+
+def skin_mesh(
+    vertices: np.ndarray, faces: np.ndarray, joints: np.ndarray, parents: np.ndarray
+) -> Skin:
+    """Binds a mesh to a skeleton.
+
+    A joint moves the bones to its children; one without children the bone that goes on from it to
+    the end of the body. Vertices at one place get the same weights.
+
+    Args:
+        vertices, faces: (V, 3), (F, 3), of any scale, open or closed, of any number of parts.
+        joints: (J, 3) in the frame of the vertices.
+        parents: (J,) -1 for a root.
+
+    Returns:
+        joint indices and weights of every vertex.
+
+    Raises:
+        ValueError: no joints, shapes that do not fit, or a mesh without an extent or an area.
+    """
+    vertices, joints = np.asarray(vertices, np.float64), np.asarray(joints, np.float64)
+    parents = np.asarray(parents)
+    if joints.ndim != 2 or joints.shape[1:] != (3,) or parents.shape != (len(joints),):
+        raise ValueError(
+            f"joints must be (J, 3) and parents (J,); got {joints.shape} and {parents.shape}"
+        )
+    if not len(joints):
+        raise ValueError("a skeleton must have at least one joint; got none")
+    low, high = vertices.min(0), vertices.max(0)
+    side = float((high - low).max())
+    if not 0 < side < np.inf:
+        raise ValueError(f"a mesh must have a finite extent; its longest side is {side:g}")
+    vertices, joints = (vertices - low) / side, (joints - low) / side
+    volume = _Volume.of(vertices, faces)
+    bones, owner = _bones(joints, parents, volume)
+    volume = volume.joined(_along(bones, volume.cell / 2)[0])
+    through, anchor = _distances_inside(volume, bones, owner, len(joints))
+    vertices = _held(volume, vertices, anchor)
+    indices = np.zeros((len(vertices), MOST_WEIGHTS), np.int64)
+    weights = np.zeros((len(vertices), MOST_WEIGHTS), np.float32)
+    for begin in range(0, len(vertices), 16_384):
+        part = slice(begin, begin + 16_384)
+        reach = volume.nearest(vertices[part], through)
+        straight = _distances_straight(vertices[part], bones, owner, len(joints))
+        distance = straight + np.maximum(0, reach - 1.15 * straight - 2 * volume.cell)
+        indices[part], weights[part] = _blend(distance, volume.cell)
+    return Skin(indices, weights)
+
+
+def _blend(distance: np.ndarray, cell: float) -> tuple[np.ndarray, np.ndarray]:
+    """(V, J) -> (V, 4) indices and weights."""
+    width = min(MOST_WEIGHTS, distance.shape[1])
+    near = np.argpartition(distance, width - 1, axis=1)[:, :width]
+    chosen = np.take_along_axis(distance, near, 1)
+    order = np.argsort(chosen, axis=1, kind="stable")
+    near, chosen = np.take_along_axis(near, order, 1), np.take_along_axis(chosen, order, 1)
+    first = chosen[:, :1]
+    weights = np.clip(1 - (chosen - first) / (BAND * first + cell), 0, None) ** 2
+    weights /= weights.sum(1, keepdims=True)
+    indices = np.where(weights > 0, near, 0)
+    pad = ((0, 0), (0, MOST_WEIGHTS - width))
+    weights = np.pad(weights, pad).astype(np.float32)
+    return np.pad(indices, pad), weights / weights.sum(1, keepdims=True)
+
+
+@dataclass(frozen=True)
+class _Volume:
+    """The voxels of a body.
+
+    Attributes:
+        index: (X, Y, Z) int32 number of a voxel, -1 outside.
+        places: (S, 3) int64.
+        around: (X, Y, Z) bool, True in open tubes too.
+        cell: side of a voxel.
+    """
+
+    index: np.ndarray
+    places: np.ndarray
+    around: np.ndarray
+    cell: float
+
+    @classmethod
+    def of(cls, vertices: np.ndarray, faces: np.ndarray) -> _Volume:
+        """Voxels of a mesh in the unit box, surface and inside."""
+        for cells in (CELLS, 56, 40, 28):
+            count = int(min(400_000, 40_000 + len(faces)))
+            rng = np.random.default_rng(0)
+            points = np.concatenate((vertices, sample_faces(vertices, faces, count, rng)[0]))
+            solid = np.zeros((cells + 3,) * 3, bool)  # a margin of one voxel
+            solid[tuple((points * cells).astype(int).T + 1)] = True
+            ways = _ways_blocked(solid)
+            solid |= ways >= 5  # the inside, even with a hole in it
+            if solid.sum() <= MOST_VOXELS:
+                break
+        return cls._from(solid, solid | (ways >= 4), 1 / cells)
+
+    @classmethod
+    def _from(cls, solid: np.ndarray, around: np.ndarray, cell: float) -> _Volume:
+        index = np.full(solid.shape, -1, np.int32)
+        places = np.argwhere(solid)
+        index[solid] = np.arange(len(places))
+        return cls(index, places, around, cell)
+
+    def at(self, points: np.ndarray) -> np.ndarray:
+        """(N, 3) points -> (N, 3) voxels, those outside of the box at its border."""
+        most = np.array(self.index.shape) - 1
+        return (np.floor(points / self.cell).astype(int) + 1).clip(0, most)
+
+    def joined(self, points: np.ndarray) -> _Volume:
+        """The volume with the voxels of these points."""
+        solid = self.index >= 0
+        solid[tuple(self.at(points).T)] = True
+        return self._from(solid, self.around, self.cell)
+
+    def nearest(self, points: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """(N, 3), (S, J) -> (N, J) the least value of the voxels around a point."""
+        corner = np.floor(points / self.cell + 0.5).astype(int)
+        best = values[self.index[tuple(self.at(points).T)]]
+        for shift in np.ndindex(2, 2, 2):
+            voxel = (corner + shift).clip(0, np.array(self.index.shape) - 1)
+            where = self.index[tuple(voxel.T)]
+            best = np.minimum(best, np.where(where[:, None] >= 0, values[where], FAR))
+        return best
+
+
+def _ways_blocked(solid: np.ndarray) -> np.ndarray:
+    """In how many of the 6 directions a voxel has the surface: (X, Y, Z) int8."""
+    ways = np.zeros(solid.shape, np.int8)
+    for axis in range(3):
+        ways += np.maximum.accumulate(solid, axis)
+        ways += np.flip(np.maximum.accumulate(np.flip(solid, axis), axis), axis)
+    return ways
+
+
+def _bones(
+    joints: np.ndarray, parents: np.ndarray, volume: _Volume
+) -> tuple[np.ndarray, np.ndarray]:
+    """(E, 2, 3) ends of the bones and (E,) the joint that moves each."""
+    child = np.flatnonzero(parents >= 0)
+    bones = [np.stack((joints[parents[child]], joints[child]), 1)]
+    owner = [parents[child]]
+    for leaf in np.setdiff1d(np.arange(len(joints)), parents):
+        ahead = joints[leaf] - joints[parents[leaf]] if parents[leaf] >= 0 else np.zeros(3)
+        ahead = ahead / max(float(np.linalg.norm(ahead)), 1e-9)
+        end = joints[leaf]
+        while True:
+            after = end + volume.cell * ahead
+            outside = not volume.around[tuple(volume.at(after[None])[0])]
+            if not ahead.any() or outside or ((after < 0) | (after > 1)).any():
+                break
+            end = after
+        bones.append(np.stack((joints[leaf], end))[None])
+        owner.append(np.array([leaf]))
+    return np.concatenate(bones), np.concatenate(owner)
+
+
+def _along(bones: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
+    """Points on bones at most a step apart, and the bone of each."""
+    lengths = np.linalg.norm(bones[:, 1] - bones[:, 0], axis=1)
+    counts = np.ceil(lengths / step).astype(int) + 1
+    shares = [np.linspace(0, 1, n)[:, None] for n in counts]
+    points = [a + s * (b - a) for s, (a, b) in zip(shares, bones, strict=True)]
+    return np.concatenate(points), np.repeat(np.arange(len(bones)), counts)
+
+
+def _distances_inside(
+    volume: _Volume, bones: np.ndarray, owner: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(S, J) shortest ways through the volume to the bones of each joint, FAR where too long.
+
+    And (S,) the voxel that holds each, see `_with_loose_parts`.
+    """
+    from scipy.sparse.csgraph import dijkstra
+
+    graph = _graph(volume)
+    points, bone = _along(bones, volume.cell / 2)
+    start = volume.index[tuple(volume.at(points).T)]
+    near, _, source = dijkstra(
+        graph, directed=False, indices=np.unique(start), min_only=True, return_predecessors=True
+    )
+    out = np.full((len(near), count), FAR, np.float32)
+    for joint in range(count):
+        seeds = np.unique(start[owner[bone] == joint])
+        found = dijkstra(graph, directed=False, indices=seeds, min_only=True, limit=0.25)
+        good = np.isfinite(found)
+        out[good, joint] = found[good]
+    of_voxel = np.zeros(len(near), int)
+    of_voxel[start] = owner[bone]
+    reached = np.isfinite(near)
+    nearest = of_voxel[source.clip(0)]
+    rows = np.flatnonzero(reached)
+    out[rows, nearest[rows]] = np.minimum(out[rows, nearest[rows]], near[rows])
+    return _with_loose_parts(volume, graph, out, reached)
+
+
+def _graph(volume: _Volume) -> Any:
+    """Lengths of the steps between neighbouring voxels, (S, S) sparse."""
+    from scipy.sparse import csr_matrix
+
+    rows, columns, lengths = [], [], []
+    for step in _FORWARD:
+        beside = volume.index[tuple((volume.places + step).clip(0, volume.index.shape[0] - 1).T)]
+        inside = ((volume.places + step >= 0) & (volume.places + step < volume.index.shape)).all(1)
+        have = np.flatnonzero((beside >= 0) & inside)
+        rows.append(have)
+        columns.append(beside[have])
+        lengths.append(np.full(len(have), volume.cell * np.linalg.norm(step)))
+    size = len(volume.places)
+    return csr_matrix(
+        (np.concatenate(lengths), (np.concatenate(rows), np.concatenate(columns))), (size, size)
+    )
+
+
+def _with_loose_parts(
+    volume: _Volume, graph: Any, out: np.ndarray, reached: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Parts without a bone: distances there, and (S,) the voxel that a voxel moves with, or -1.
+
+    A small part moves as one with the nearest voxel of the body; a large one, a coat, takes the
+    distances of the nearest voxel everywhere.
+    """
+    anchor = np.full(len(out), -1)
+    if reached.all():
+        return out, anchor
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial import KDTree
+
+    known = np.flatnonzero(reached)
+    tree = KDTree(volume.places[known])
+    _, part = connected_components(graph, directed=False)
+    for k in np.unique(part[~reached]):
+        mine = np.flatnonzero(part == k)
+        far, near = map(np.asarray, tree.query(volume.places[mine]))
+        out[mine] = out[known[near]]
+        if np.ptp(volume.places[mine], axis=0).max() * volume.cell <= SMALL:
+            anchor[mine] = known[near[far.argmin()]]
+    return out, anchor
+
+
+def _held(volume: _Volume, vertices: np.ndarray, anchor: np.ndarray) -> np.ndarray:
+    """Vertices of small loose parts are put where they are held."""
+    holder = anchor[volume.index[tuple(volume.at(vertices).T)]]
+    places = (volume.places[holder] - 0.5) * volume.cell
+    return np.where(holder[:, None] >= 0, places, vertices)
+
+
+def _distances_straight(
+    points: np.ndarray, bones: np.ndarray, owner: np.ndarray, count: int
+) -> np.ndarray:
+    """(N, 3) -> (N, J) distances to the nearest bone of each joint."""
+    out = np.full((len(points), count), FAR)
+    for (a, b), joint in zip(bones, owner, strict=True):
+        way = b - a
+        share = ((points - a) @ way / max(float(way @ way), 1e-18)).clip(0, 1)
+        distance = np.linalg.norm(points - a - share[:, None] * way, axis=1)
+        out[:, joint] = np.minimum(out[:, joint], distance)
+    return out
+
+
+def pose_mesh(
+    vertices: np.ndarray,
+    joints: np.ndarray,
+    parents: np.ndarray,
+    skin: Skin,
+    turns: dict[int, np.ndarray],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Linear blend skinning.
+
+    Args:
+        vertices, joints, parents, skin: of the rest pose.
+        turns: joint -> (3, 3) rotation about it, in the frame of the rest pose.
+
+    Returns:
+        vertices (V, 3) and joints (J, 3) of the pose.
+    """
+    moves = np.tile(np.eye(4), (len(joints), 1, 1))
+    done = parents < 0
+    for k in _parents_first(parents):
+        own = np.eye(4)
+        own[:3, :3] = turns.get(k, np.eye(3))
+        own[:3, 3] = joints[k] - own[:3, :3] @ joints[k]
+        moves[k] = own if done[k] else moves[parents[k]] @ own
+    moved = np.zeros(vertices.shape)
+    for which, weight in zip(skin.joints.T, skin.weights.T, strict=True):
+        part = np.einsum("vij,vj->vi", moves[which, :3, :3], vertices) + moves[which, :3, 3]
+        moved += weight[:, None] * part
+    return moved, np.einsum("kij,kj->ki", moves[:, :3, :3], joints) + moves[:, :3, 3]
+
+
+def _parents_first(parents: np.ndarray) -> list[int]:
+    order = [int(k) for k in np.flatnonzero(parents < 0)]
+    for k in order:
+        order += [int(c) for c in np.flatnonzero(parents == k)]
+    return order

@@ -1,0 +1,218 @@
+"""Checkpoints: safetensors shards and a config.json in one folder; never pickle.
+
+config.json holds what is needed to use the weights (network, transport, data statistics), the name
+and the sha256 of every shard, so that a truncated or foreign file is refused with one line. A
+shard's name holds a part of its sum: new shards lie beside the old ones until config.json, written
+last, names them. So a save that is cut off leaves the checkpoint that was there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from geoflow.checks import one_of
+from geoflow.files import write_atomically
+
+FORMAT, VERSION = "geoflow-checkpoint", 1
+SHARD_BYTES = 15_500_000
+DTYPES = ("float32", "float16", "int8")
+
+
+def quantise(weights: dict[str, Tensor], dtype: str) -> dict[str, Tensor]:
+    """Stores matrices as float16, or as int8 with one scale per output channel.
+
+    Args:
+        weights: name -> float tensor.
+        dtype: "float32", "float16" or "int8"; vectors stay float32 under "int8".
+
+    Returns:
+        name -> stored tensor; int8 matrices have a companion `name.scale` (rows,).
+
+    Raises:
+        ValueError: unknown dtype, or a weight has the name of another one's companion.
+    """
+    one_of("dtype", dtype, DTYPES)
+    stored: dict[str, Tensor] = {}
+    for name, value in weights.items():
+        value = value.detach().cpu().float().contiguous()
+        if dtype == "float16":
+            stored[name] = value.half()
+        elif dtype == "int8" and value.dim() >= 2:
+            if f"{name}.scale" in weights:
+                raise ValueError(
+                    f"int8 weights need the name {name}.scale for the scale of {name}; a weight "
+                    "has it; rename that or use float16"
+                )
+            rows = value.flatten(1)
+            scale = rows.abs().amax(1).clamp(min=1e-12) / 127
+            stored[name] = (rows / scale[:, None]).round().to(torch.int8).view(value.shape)
+            stored[f"{name}.scale"] = scale
+        else:
+            stored[name] = value
+    return stored
+
+
+def dequantise(stored: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The inverse of `quantise`, to float32.
+
+    Raises:
+        ValueError: an int8 matrix without its scale.
+    """
+    weights: dict[str, Tensor] = {}
+    scales = {f"{name}.scale": name for name, v in stored.items() if v.dtype == torch.int8}
+    for name, value in stored.items():
+        if value.dtype == torch.int8:
+            scale = stored.get(f"{name}.scale")
+            if scale is None or scale.shape != value.shape[:1]:
+                raise ValueError(
+                    f"int8 weights need a scale a row; {name} has none; copy the checkpoint again"
+                )
+            weights[name] = value.float() * scale.view((-1,) + (1,) * (value.dim() - 1))
+        elif name not in scales:
+            weights[name] = value.float()
+    return weights
+
+
+def save_checkpoint(
+    folder: Path, config: dict[str, Any], weights: dict[str, Tensor], dtype: str = "float16"
+) -> None:
+    """Writes shards of at most 16 MB, then config.json, then removes shards it does not name.
+
+    Args:
+        folder: created where missing.
+        config: JSON-serialisable; "format", "version" and "weights" are added here.
+        weights: name -> tensor.
+        dtype: see `quantise`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    shards: list[dict[str, Tensor]] = [{}]
+    room = SHARD_BYTES
+    for name, value in quantise(weights, dtype).items():
+        size = value.numel() * value.element_size()
+        if size > room and shards[-1]:
+            shards.append({})
+            room = SHARD_BYTES
+        shards[-1][name] = value
+        room -= size
+    files = {}
+    for k, shard in enumerate(shards, 1):
+        data = save(shard)
+        digest = hashlib.sha256(data).hexdigest()
+        name = f"model-{k:05d}-of-{len(shards):05d}-{digest[:12]}.safetensors"
+        write_atomically(folder / name, data)
+        files[name] = digest
+    head = {"format": FORMAT, "version": VERSION}
+    full = head | config | {"weights": {"dtype": dtype, "files": files}}
+    write_atomically(folder / "config.json", json.dumps(full, indent=2).encode() + b"\n")
+    leftovers = {*folder.glob("model-*.safetensors"), *folder.glob(".model-*.tmp")}
+    for stale in leftovers - {folder / name for name in files}:
+        stale.unlink()
+
+
+def load_checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor], str]:
+    """Reads and checks a checkpoint.
+
+    Args:
+        folder: holds config.json and its shards.
+
+    Returns:
+        config, name -> float32 tensor, and a hash of all weights (hex).
+
+    Raises:
+        ValueError: one line: missing, truncated, altered, of another version, or holds NaN.
+    """
+    config = _read_config(folder)
+    files: dict[str, str] = config["weights"]["files"]
+    stored: dict[str, Tensor] = {}
+    for name, digest in files.items():
+        path = folder / Path(name).name
+        if not path.is_file():
+            raise ValueError(f"checkpoint shard {path} is missing; copy the whole folder again")
+        if _sha256(path) != digest:
+            raise ValueError(
+                f"checkpoint shard {path} is truncated or altered (sha256 differs from "
+                "config.json); copy it again"
+            )
+        try:
+            stored |= load_file(path)
+        except SafetensorError as error:
+            raise ValueError(f"checkpoint shard {path} is not safetensors: {error}") from None
+    weights = dequantise(stored)
+    for name, value in weights.items():
+        if not torch.isfinite(value).all():
+            raise ValueError(
+                f"checkpoint {folder} holds NaN or infinity in {name}; use another checkpoint"
+            )
+    return config, weights, hashlib.sha256("".join(files.values()).encode()).hexdigest()
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    if not path.is_file():
+        raise ValueError(f"a checkpoint is a folder with config.json; {folder} has none")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not JSON: {error}") from None
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        raise ValueError(f'{path} must say "format": "{FORMAT}"; it is not a geoflow checkpoint')
+    if config.get("version") != VERSION:
+        raise ValueError(
+            f"checkpoint {folder} has version {config.get('version')}; this geoflow reads version "
+            f"{VERSION}; install the geoflow that wrote it"
+        )
+    weights = config.get("weights")
+    files = weights.get("files") if isinstance(weights, dict) else None
+    if not isinstance(files, dict) or not all(isinstance(v, str) for v in files.values()):
+        raise ValueError(f"{path} lists no weight files; copy the checkpoint again")
+    return config
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def assets_folder() -> Path:
+    """Where the bundled checkpoints are: inside the wheel, or at the top of a checkout."""
+    here = Path(__file__).parents[1]
+    inside = here / "assets"
+    return inside if inside.is_dir() else here.parent / "assets"
+
+
+def has_checkpoint(name: str) -> bool:
+    """Whether the bundled checkpoint of that name is part of this installation."""
+    return (assets_folder() / "checkpoints" / name / "config.json").is_file()
+
+
+def checkpoint_folder(name: str | Path, bundled: Sequence[str]) -> Path:
+    """The folder of a bundled checkpoint, or the folder that is named.
+
+    Args:
+        name: one of `bundled`, or a folder; a Path is always a folder.
+        bundled: names that are known.
+
+    Raises:
+        ValueError: neither, or the checkpoint was left out of this installation.
+    """
+    folder = Path(name)
+    if isinstance(name, str) and name in bundled:
+        folder = assets_folder() / "checkpoints" / name
+        if not folder.is_dir():
+            raise ValueError(
+                f"checkpoint {name} is not part of this installation; give a folder (--checkpoint)"
+            )
+    if not folder.is_dir():
+        raise ValueError(
+            f"checkpoint must be a folder or one of {', '.join(bundled)}; {str(name)!r} is neither"
+        )
+    return folder

@@ -1,0 +1,5 @@
+"""Pictures: quick ones with torch alone, sheets of meshes with pyvista."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,197 @@
+"""Two folders of shapes in, scores out: start at `evaluate`.
+
+The PVD protocol: whole sets, per category where both folders' names have one, as many shapes on
+either side.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from geoflow import __version__
+from geoflow.files import write_atomically
+from geoflow.scores import distances
+from geoflow.scores import sets as metrics
+from geoflow.scores.folders import (
+    SIDES,
+    Plan,
+    ShapeSet,
+    read_set,
+)
+
+Scores = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What to measure.
+
+    Attributes:
+        metric: "cd" or "emd", the distance of 1-NNA, MMD, COV and of matched shapes.
+        points: Points a shape.
+        seed: Of the points drawn and of the shapes drawn from a larger side.
+        device: Where Chamfer distances are computed; EMD takes the CPU.
+        normalise: As `metrics.normalise_sets`.
+        threshold: Of the F-score, as a share of the reference shape's longest side.
+        paired: Match shapes of the same name; otherwise each reference shape is matched with its
+            nearest generated one.
+    """
+
+    metric: str = "cd"
+    points: int = 2048
+    seed: int = 0
+    device: str = "cpu"
+    normalise: str = "set"
+    threshold: float = 0.02
+    paired: bool = False
+
+
+def evaluate(
+    chosen: Plan, settings: Settings, progress: Callable[[str], None] = lambda label: None
+) -> dict[str, Scores]:
+    """Scores of every category, and their "mean" where there are several.
+
+    Args:
+        chosen: The files.
+        settings: What to measure.
+        progress: Called 2 * chosen.shapes times: once a shape read and once a shape compared.
+
+    Returns:
+        category -> shapes (on either side), one_nna, mmd, coverage, jsd, f_score,
+        normal_consistency (None: a side has no normals), watertight (share of the generated meshes;
+        None: clouds) and, with `paired`, pair_distance. Shares are 0 to 1; one_nna is None for one
+        shape.
+
+    Raises:
+        ValueError: As `read_set`; or a set has no extent.
+    """
+    scores = {}
+    for name, (generated, reference) in chosen.groups.items():
+        first = read_set(generated, 0, settings.points, settings.seed, progress)
+        second = read_set(reference, 1, settings.points, settings.seed, progress)
+        scores[name] = _score(first, second, settings, _Steps(name, 2 * len(generated), progress))
+    if len(scores) > 1:
+        columns = {key: [s[key] for s in scores.values()] for key in next(iter(scores.values()))}
+        scores["mean"] = {
+            key: None if None in column else statistics.fmean(column)
+            for key, column in columns.items()
+        } | {"shapes": sum(columns["shapes"])}
+    return scores
+
+
+class _Steps:
+    """Turns (done, all) of any length into `total` steps."""
+
+    def __init__(self, label: str, total: int, progress: Callable[[str], None]) -> None:
+        self.label, self.total, self.progress, self.reported = label, total, progress, 0
+
+    def __call__(self, done: int, count: int) -> None:
+        while self.reported < done * self.total // count:
+            self.reported += 1
+            self.progress(self.label)
+
+
+def _score(first: ShapeSet, second: ShapeSet, settings: Settings, steps: _Steps) -> Scores:
+    a, b = metrics.normalise_sets(first.points, second.points, settings.normalise)
+    if settings.metric == "emd":
+        aa, ab, bb = distances.emd_matrices(a, b, progress=steps)
+    else:
+        aa, ab, bb = distances.chamfer_matrices(a, b, device=settings.device, progress=steps)
+    coverage, mmd = metrics.coverage_mmd(ab)
+    match = np.arange(len(b)) if settings.paired else ab.argmin(axis=0)
+    extents = np.ptp(b, axis=1).max(axis=1)
+    f_scores, normals = [], []
+    for j, i in enumerate(match):
+        f_scores.append(metrics.f_score(a[i], b[j], settings.threshold * float(extents[j])))
+        known = first.normals[i], second.normals[j]
+        if known[0] is not None and known[1] is not None:
+            normals.append(metrics.normal_consistency(a[i], known[0], b[j], known[1]))
+    closed = [c for c in first.closed if c is not None]
+    scores = {
+        "shapes": len(a),
+        "one_nna": metrics.one_nna(aa, ab, bb) if len(a) > 1 else None,
+        "mmd": mmd,
+        "coverage": coverage,
+        "jsd": metrics.jsd(a, b),
+        "f_score": statistics.fmean(f_scores),
+        "normal_consistency": statistics.fmean(normals) if len(normals) == len(b) else None,
+        "watertight": statistics.fmean(closed) if len(closed) == len(a) else None,
+    }
+    if settings.paired:
+        one = distances.emd if settings.metric == "emd" else distances.chamfer
+        scores["pair_distance"] = statistics.fmean(map(one, a, b))
+    return scores
+
+
+def output(
+    scores: dict[str, Scores],
+    chosen: Plan,
+    settings: Settings,
+    folders: tuple[Path, Path],
+    json_to: str | None,
+) -> str:
+    """Writes the JSON to a file where asked; returns what stdout gets, the table or the JSON.
+
+    The JSON holds the version, folders, settings, notes and scores: shares 0 to 1, null where
+    unknown. `json_to` is a path, "-" for stdout, or None.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    report = {
+        "geoflow": __version__,
+        **{side: str(folder) for side, folder in zip(SIDES, folders, strict=True)},
+        "settings": dataclasses.asdict(settings),
+        "notes": chosen.notes,
+        "scores": scores,
+    }
+    text = json.dumps(report, indent=1, allow_nan=False)
+    if json_to == "-":
+        return text
+    if json_to is not None:
+        write_atomically(Path(json_to), text.encode() + b"\n")
+    return table(scores, settings)
+
+
+def table(scores: dict[str, Scores], settings: Settings) -> str:
+    """Lines of text: a row a category, shares in %, distances as they are; - for unknown."""
+    metric = settings.metric.upper()
+    heads = {
+        "shapes": "shapes",
+        "one_nna": f"1-NNA-{metric} %",
+        "mmd": f"MMD-{metric}",
+        "coverage": f"COV-{metric} %",
+        "jsd": "JSD",
+        "f_score": "F-score %",
+        "normal_consistency": "normals %",
+        "watertight": "closed %",
+        "pair_distance": f"{metric} of pairs",
+    }
+    keys = [key for key in heads if key in next(iter(scores.values()))]
+    rows = [["category", *(heads[key] for key in keys)]]
+    rows += [[name, *(_cell(key, row[key]) for key in keys)] for name, row in scores.items()]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if i else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    )
+
+
+def _cell(key: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    if key == "shapes":
+        return str(value)
+    if key in ("mmd", "jsd", "pair_distance"):
+        return f"{value:.4g}"
+    return f"{100 * value:.1f}"

@@ -1,0 +1,201 @@
+"""Folders of shapes as sets of points: which files are compared, and how they are read.
+
+Start at `plan`, then `read_set`. Meshes are sampled; a shape's points depend on the seed, the side
+and its name alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoflow.geometry import mesh
+from geoflow.geometry.pointcloud import sample_surface
+from geoflow.io import meshes as export
+
+SUFFIXES = sorted({*export.READ_MESHES, *export.READ_POINTS})
+LEAST_POINTS = 16
+ALL = "all"
+SIDES = ("generated", "reference")
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Which files are compared.
+
+    Attributes:
+        groups: category -> (generated files, reference files), sorted by name.
+        notes: One line for each thing that was left out.
+    """
+
+    groups: dict[str, tuple[list[Path], list[Path]]]
+    notes: list[str]
+
+    @property
+    def shapes(self) -> int:
+        """On both sides together."""
+        return sum(len(a) + len(b) for a, b in self.groups.values())
+
+
+@dataclasses.dataclass(frozen=True)
+class ShapeSet:
+    """(N, P, 3) points, unit normals or None, and whether each is closed (None: no mesh)."""
+
+    points: NDArray[Any]
+    normals: list[NDArray[np.float64] | None]
+    closed: list[bool | None]
+
+
+def plan(generated: Path, reference: Path, *, paired: bool, seed: int) -> Plan:
+    """Sorts two folders' files into categories, as many on either side.
+
+    Categories count where every file of both folders is named <category>_<number>.
+
+    Args:
+        generated: Folder of the shapes to judge.
+        reference: Folder of those to compare them with.
+        paired: The shapes will be matched by name: both folders must have the same.
+        seed: Of the shapes drawn where one side has more.
+
+    Raises:
+        ValueError: a folder has no shapes, or two of one name; no category is in both; `paired` and
+            the names differ; or not `paired` and a category has fewer than two shapes on a side.
+    """
+    sides = [_shape_files(folder) for folder in (generated, reference)]
+    names = [{path.stem for path in side} for side in sides]
+    if paired and names[0] != names[1]:
+        odd = sorted(names[0] ^ names[1])
+        raise ValueError(
+            f"--paired needs shapes of the same names in both folders; {odd[0]} "
+            + (f"and {len(odd) - 1} more are" if odd[1:] else "is")
+            + " in one only; leave --paired out to match the nearest"
+        )
+    grouped = [_by_category(side) for side in sides]
+    if None in grouped:
+        grouped = [{ALL: side} for side in sides]
+    first, second = (side for side in grouped if side is not None)
+    notes = [
+        f"category {name} is in one folder only and left out"
+        for name in sorted({*first} ^ {*second})
+    ]
+    groups = {name: (first[name], second[name]) for name in sorted({*first} & {*second})}
+    if not groups:
+        raise ValueError(
+            f"{generated} and {reference} must share a category; they hold "
+            f"{', '.join(sorted(first))} and {', '.join(sorted(second))}"
+        )
+    for name, pair in groups.items():
+        groups[name] = _equal_counts(name, pair, paired, seed, notes)
+    return Plan(groups, notes)
+
+
+def _shape_files(folder: Path) -> list[Path]:
+    found = (p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+    paths = sorted(found, key=lambda path: (path.stem, path.suffix))
+    if not paths:
+        raise ValueError(f"{folder} must hold shapes; it has no {' '.join(SUFFIXES)}")
+    for one, other in itertools.pairwise(paths):
+        if one.stem == other.stem:
+            raise ValueError(f"{folder} must hold a shape once; it has {one.name}, {other.name}")
+    return paths
+
+
+def _by_category(paths: list[Path]) -> dict[str, list[Path]] | None:
+    """<category>_<number> -> category; None where a name is another."""
+    groups: dict[str, list[Path]] = {}
+    for path in paths:
+        match = re.fullmatch(r"(.+)_\d+", path.stem)
+        if match is None:
+            return None
+        groups.setdefault(match[1], []).append(path)
+    return groups
+
+
+def _equal_counts(
+    name: str, pair: tuple[list[Path], list[Path]], paired: bool, seed: int, notes: list[str]
+) -> tuple[list[Path], list[Path]]:
+    """The larger side is drawn from: 1-NNA's 0.5 needs as many shapes on both."""
+    count = min(map(len, pair))
+    if count < 2 and not paired:
+        side = int(len(pair[1]) < 2)
+        raise ValueError(
+            f"1-NNA needs two shapes or more a side; category {name} has 1 {SIDES[side]} shape; "
+            "add shapes, take the category out, or pass --paired"
+        )
+    if len(pair[0]) != len(pair[1]):
+        notes.append(
+            f"category {name} has {len(pair[0])} generated and {len(pair[1])} reference shapes; "
+            f"{count} of each are compared, drawn by --seed"
+        )
+    rng = np.random.default_rng(seed)
+    kept = [np.sort(rng.choice(len(side), count, replace=False)) for side in pair]
+    first, second = ([side[i] for i in keep] for side, keep in zip(pair, kept, strict=True))
+    return first, second
+
+
+def read_set(
+    paths: Sequence[Path], side: int, count: int, seed: int, progress: Callable[[str], None]
+) -> ShapeSet:
+    """Reads files as `count` points each: meshes are sampled, larger clouds are drawn from.
+
+    Raises:
+        ValueError: a file cannot be read or holds too few points, a coordinate that is not finite,
+            or a mesh without area; the text names the file.
+    """
+    shapes = []
+    for path in paths:
+        rng = np.random.default_rng([seed, side, zlib.crc32(path.stem.encode())])
+        try:
+            shapes.append(_read_shape(path, count, rng))
+        except ValueError as error:
+            raise ValueError(f"{path.parent}: {error}") from None
+        progress(path.name)
+    points, normals, closed = zip(*shapes, strict=True)
+    return ShapeSet(np.stack(points), list(normals), list(closed))
+
+
+def _read_shape(
+    path: Path, count: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, bool | None]:
+    """points (count, 3), their normals if known, and whether the mesh is closed (None: a cloud)."""
+    if path.suffix.lower() not in export.READ_MESHES:
+        return *_draw_points(path, count, rng), None
+    try:
+        vertices, faces = export.read_mesh(path)
+    except export.NoFacesError:
+        if path.suffix.lower() not in export.READ_POINTS:
+            raise
+        return *_draw_points(path, count, rng), None
+    try:
+        points, normals = sample_surface(vertices, faces, count, rng)
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from None
+    return points, normals, mesh.is_closed(vertices, faces)
+
+
+def _draw_points(
+    path: Path, count: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """`count` of a cloud's points (count, 3), and their normals if the file has any."""
+    points, normals = export.read_points(path)
+    if len(points) < LEAST_POINTS:
+        raise ValueError(
+            f"{path.name}: a cloud must have {LEAST_POINTS} points or more; it has {len(points)}"
+        )
+    if len(points) < count:
+        raise ValueError(
+            f"{path.name}: a cloud must have --points {count} or more; it has {len(points)}; "
+            f"pass --points {len(points)}"
+        )
+    if not np.ptp(points, axis=0).any():
+        raise ValueError(f"{path.name}: a cloud must have an extent; its points are all the same")
+    keep = rng.choice(len(points), count, replace=False)
+    return points[keep], None if normals is None else normals[keep]

@@ -1,0 +1,204 @@
+"""From a sparse cloud to a closed surface, in one network call.
+
+    mesh = reconstruct(load_generator("objects"), points, steps=1)
+
+The cloud is centred and scaled by its bounding box into the frame that the network knows, and the
+mesh comes back in the cloud's own frame and unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from geoflow.checks import at_least, one_of
+from geoflow.flow.noise import draw_noise
+from geoflow.geometry import isosurface
+from geoflow.geometry.mesh import SurfaceMesh, describe, remove_fragments
+from geoflow.geometry.neighbors import fps
+from geoflow.model.threads import single_threaded_torch
+from geoflow.shapes.model import ObjectGenerator
+
+FEWEST, MOST, READ, KEPT = 16, 1024, 20_000, 1_000_000
+"""Points a cloud needs; points the network reads; points they are chosen from; points looked at."""
+HALF = 0.9
+"""Half of the longest side in the network's frame."""
+
+
+@dataclass(frozen=True)
+class CloudFrame:
+    """Where a cloud was: (points - centre) * HALF / half lies in the network's cube.
+
+    Attributes:
+        centre: (3,) of the bounding box.
+        half: half of its longest side.
+        up: "y", or "z" for a cloud that stands along z and faces -y (Blender).
+    """
+
+    centre: NDArray[np.float64]
+    half: float
+    up: str = "y"
+
+    def into_cube(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(N, 3) -> (N, 3) in the cube, y up, facing +z."""
+        cube = (points - self.centre) * (HALF / self.half)
+        return cube[:, [0, 2, 1]] * [1, 1, -1] if self.up == "z" else cube
+
+    def back(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The inverse of `into_cube`."""
+        turned = points[:, [0, 2, 1]] * [1, -1, 1] if self.up == "z" else points
+        return turned * (self.half / HALF) + self.centre
+
+    def check_steps(self, suffix: str) -> None:
+        """Whether a file's numbers are fine enough for a cloud that may lie far away.
+
+        Args:
+            suffix: .obj, .glb, .ply, .stl or .3mf.
+
+        Raises:
+            ValueError: they are not.
+        """
+        side, far = 2 * self.half, float(np.abs(self.centre).max()) + self.half
+        text = suffix in (".obj", ".3mf")
+        step = max(1e-12, 1e-15 * far) if text else float(np.spacing(np.float32(far)))
+        if step > side / 2000:
+            hint = "move the cloud to the origin or scale it" if text else "write .obj, or move it"
+            raise ValueError(
+                f"{suffix} must tell a 2,000th of the cloud's longest side apart; that is {side:g} "
+                f"at coordinates up to {far:g}; {hint}"
+            )
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A cloud as the network reads it.
+
+    Attributes:
+        points: (L, 3) float32 in the cube [-1, 1]^3, y up, at most 1,024.
+        frame: where the cloud was.
+    """
+
+    points: torch.Tensor
+    frame: CloudFrame
+
+
+def check_cloud(points: Any) -> NDArray[np.float64]:
+    """An array -> (N, 3) float64 of different points; of more than a million, a million of them.
+
+    Raises:
+        ValueError: it is no (N, 3) array of finite numbers, has fewer than 16 different points, or
+            they all lie in one place.
+    """
+    cloud = np.asarray(points)
+    if cloud.ndim != 2 or cloud.shape[1] != 3 or not np.issubdtype(cloud.dtype, np.number):
+        raise ValueError(f"a cloud must be (N, 3) numbers; given {cloud.shape} {cloud.dtype}")
+    cloud = cloud.astype(np.float64)
+    wrong = int((~np.isfinite(cloud)).any(1).sum())
+    if wrong:
+        raise ValueError(
+            f"a cloud must be finite; {wrong} of {len(cloud)} points are not; remove them"
+        )
+    if len(cloud) > KEPT:
+        cloud = cloud[np.random.default_rng(0).choice(len(cloud), KEPT, replace=False)]
+    cloud = np.unique(cloud, axis=0)
+    if len(cloud) < FEWEST:
+        raise ValueError(
+            f"a cloud needs at least {FEWEST} different points; given {len(cloud)}; scan more"
+        )
+    return cloud
+
+
+def fit_frame(points: NDArray[np.float64], up: str = "y") -> CloudFrame:
+    """The frame of a checked cloud.
+
+    Raises:
+        ValueError: unknown axis, or numbers so large that the box has no size.
+    """
+    one_of("up", up, ("y", "z"))
+    low, high = points.min(0), points.max(0)
+    half = float((high - low).max() / 2)
+    if not (np.isfinite(half) and half > 1e-9 * np.abs(points).max()):
+        raise ValueError(
+            f"a cloud must span a box; its longest side is {2 * half:g} at coordinates up to "
+            f"{np.abs(points).max():g}; move it to the origin or scale it"
+        )
+    return CloudFrame((low + high) / 2, half, up)
+
+
+def choose_points(points: NDArray[np.float64], most: int = MOST) -> torch.Tensor:
+    """(N, 3) -> (at most `most`, 3) float32, spread evenly: each is farthest from those before."""
+    cloud = torch.from_numpy(points.astype(np.float32))
+    if len(cloud) > READ:
+        generator = torch.Generator().manual_seed(0)
+        cloud = cloud[torch.randperm(len(cloud), generator=generator)[:READ]]
+    if len(cloud) <= most:
+        return cloud
+    with single_threaded_torch():  # each point is little work: threads would wait for each other
+        return cloud[fps(cloud[None], most)[0]]
+
+
+def read_scan(points: Any, up: str = "y") -> Scan:
+    """(N, 3) points in any unit -> what the network reads of them.
+
+    Raises:
+        ValueError: as `check_cloud` and `fit_frame`.
+    """
+    cloud = check_cloud(points)
+    frame = fit_frame(cloud, up)
+    return Scan(choose_points(frame.into_cube(cloud)), frame)
+
+
+def reconstruct(
+    generator: ObjectGenerator,
+    points: Any,
+    *,
+    steps: int = 1,
+    category: str | None = None,
+    seed: int = 0,
+    resolution: int = 128,
+    up: str = "y",
+    cumulative: bool | None = None,
+    on_step: Callable[[int, torch.Tensor], None] | None = None,
+) -> SurfaceMesh:
+    """A closed surface through (or near) the points.
+
+    Args:
+        generator: with a network that reads clouds.
+        points: (N, 3) in any unit, at least 16 different ones; or what `read_scan` made of them.
+        steps: network calls.
+        category: what the cloud is of, if known.
+        seed: of the noise; where the cloud says nothing, another seed gives another guess.
+        resolution: 64, 128 or 256 cells a side.
+        up: axis that points up in the cloud, "y" (facing +z) or "z" (facing -y); a Scan knows it.
+        cumulative, on_step: see `ObjectGenerator.sdf`.
+
+    Returns:
+        the mesh in the cloud's frame and unit.
+
+    Raises:
+        ValueError: a cloud that cannot be used, an argument out of range, or no surface came out.
+    """
+    at_least("steps", steps, 1)
+    at_least("seed", seed, 0)
+    one_of("resolution", resolution, (64, 128, 256))
+    if category is not None:
+        one_of("category", category, generator.categories)
+    scan = points if isinstance(points, Scan) else read_scan(points, up)
+    noise = draw_noise(seed, 0, generator.grid_shape())[None]
+    with single_threaded_torch():
+        grid = generator.sdf(
+            noise,
+            [category],
+            clouds=scan.points[None],
+            steps=steps,
+            cumulative=cumulative,
+            on_step=on_step,
+        )[0]
+        fine = isosurface.upsample_tricubic(grid.float().cpu().numpy(), resolution)
+    vertices, faces, removed = remove_fragments(*isosurface.extract_surface(fine))
+    return describe(scan.frame.back(vertices), faces, removed)

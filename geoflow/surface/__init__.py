@@ -1,0 +1,5 @@
+"""One surface as a distribution of points [CFM section 6.2]."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

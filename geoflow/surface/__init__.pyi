@@ -1,0 +1,2 @@
+from .data import SurfaceSource as SurfaceSource
+from .model import PointDistribution as PointDistribution

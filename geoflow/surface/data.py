@@ -1,0 +1,265 @@
+"""A training set that is one surface: every batch is drawn afresh on it, on the device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from geoflow.geometry.pointcloud import total_area
+from geoflow.io import meshes
+from geoflow.io.colours import Colours, read_coloured_mesh
+from geoflow.model.config import _get, _is_number, _must, _number
+
+COLOUR_DRAWS = 1 << 18
+LEAST_DEVIATION = 0.02  # of colours in [0, 1]: one colour all over must not be blown up to noise
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Between the mesh's own frame and the network's: zero mean, unit variance.
+
+    Attributes:
+        centre: (3,) mean of the surface, in the mesh's unit.
+        scale: root mean square deviation of a coordinate, in the mesh's unit; one for all axes.
+        colour_mean: (3,) of the surface in [0, 1], or None for a cloud without colours.
+        colour_std: root mean square deviation of a channel.
+    """
+
+    centre: tuple[float, ...]
+    scale: float
+    colour_mean: tuple[float, ...] | None = None
+    colour_std: float = 1.0
+
+    @property
+    def channels(self) -> int:
+        """3, or 6 with colours."""
+        return 3 if self.colour_mean is None else 6
+
+    def _offset_and_factor(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        offset, factor = list(self.centre), [self.scale] * 3
+        if self.colour_mean is not None:
+            offset, factor = offset + list(self.colour_mean), factor + [self.colour_std] * 3
+        return like.new_tensor(offset), like.new_tensor(factor)
+
+    def encode(self, points: Tensor) -> Tensor:
+        """(N, C) in the mesh's frame and RGB in [0, 1] -> the network's."""
+        offset, factor = self._offset_and_factor(points)
+        return (points - offset) / factor
+
+    def decode(self, samples: Tensor) -> Tensor:
+        """The inverse of `encode`."""
+        offset, factor = self._offset_and_factor(samples)
+        return samples * factor + offset
+
+
+class SurfaceSource:
+    """Points of a surface, evenly by area and never twice the same.
+
+    Args:
+        vertices: (V, 3) in any unit.
+        faces: (F, 3) indices.
+        colours: of the faces, or None.
+        device: where points are drawn.
+
+    Raises:
+        ValueError: the mesh has no area.
+    """
+
+    def __init__(
+        self,
+        vertices: NDArray[np.floating[Any]],
+        faces: NDArray[np.integer[Any]],
+        device: torch.device,
+        colours: Colours | None = None,
+    ) -> None:
+        corners = np.asarray(vertices, np.float64)[np.asarray(faces, np.int64)]
+        u, v = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+        areas = np.linalg.norm(np.cross(u, v), axis=1) / 2
+        total = total_area(areas)
+        keep = areas > 0  # so that no draw, however it rounds, falls on a face without area
+        corners, areas = corners[keep], areas[keep]
+        self.categories: list[str] = []
+        self.device, self.area, self.faces = device, total, int(keep.sum())
+        centre, scale = _mean_and_deviation(corners, areas)
+        self.frame = Frame(tuple(map(float, centre)), scale)
+        self.cumulative = torch.from_numpy(np.cumsum(areas)).to(device)
+        self.corners = torch.from_numpy(((corners - centre) / scale).astype(np.float32)).to(device)
+        self.colour_corners = self.texels = self.pictures = None
+        if colours is not None:
+            self.colour_corners = torch.from_numpy(colours.corners[keep]).float().to(device)
+            if colours.texels is not None and colours.pictures is not None:
+                self.texels = torch.from_numpy(colours.texels).to(device)
+                self.pictures = torch.from_numpy(colours.pictures[keep]).to(device)
+            raw = self._draw(COLOUR_DRAWS, torch.Generator(device).manual_seed(0))[:, 3:].double()
+            mean = raw.mean(0)
+            deviation = float((raw - mean).square().mean().sqrt())
+            self.frame = Frame(
+                self.frame.centre, scale, tuple(mean.tolist()), max(deviation, LEAST_DEVIATION)
+            )
+
+    @classmethod
+    def open(cls, folder: Path, device: torch.device, *, texture: bool = False) -> SurfaceSource:
+        """The surface of a mesh file, see `read_shape`."""
+        vertices, faces, colours = read_shape(folder, texture=texture)
+        return cls(vertices, faces, device, colours)
+
+    def batch(self, size: int, generator: torch.Generator) -> tuple[Tensor, None]:
+        """Draws points.
+
+        Args:
+            size: B.
+            generator: source of randomness, on the surface's device or on the CPU.
+
+        Returns:
+            (B, C) float32 of zero mean and unit variance over the surface, and no labels.
+        """
+        points = self._draw(size, generator)
+        if self.frame.colour_mean is not None:
+            mean = points.new_tensor(self.frame.colour_mean)
+            points[:, 3:] = (points[:, 3:] - mean) / self.frame.colour_std
+        return points, None
+
+    def _draw(self, size: int, generator: torch.Generator) -> Tensor:
+        """(size, 3 or 6): normalised positions; RGB in [0, 1]."""
+        where = generator.device
+        u = torch.rand(size, generator=generator, device=where, dtype=torch.float64)
+        a, b = torch.rand(2, size, 1, generator=generator, device=where).to(self.device)
+        u = u.to(self.device) * self.cumulative[-1]
+        face = torch.searchsorted(self.cumulative, u, right=True).clamp(max=self.faces - 1)
+        outside = a + b > 1  # fold the parallelogram's far half back onto the triangle
+        a, b = torch.where(outside, 1 - a, a), torch.where(outside, 1 - b, b)
+        weights = torch.stack((1 - a - b, a, b), 1)
+        points = (self.corners[face] * weights).sum(1)
+        if self.colour_corners is None:
+            return points
+        colours = (self.colour_corners[face] * weights).sum(1)
+        if self.texels is not None and self.pictures is not None:
+            colours = _look_up(self.texels, self.pictures[face], colours)
+        return torch.cat((points, colours), 1)
+
+    def decode(self, samples: Tensor) -> Tensor:
+        """(N, C) of the network -> the mesh's own frame and RGB in [0, 1]."""
+        return self.frame.decode(samples)
+
+    def describe(self) -> dict[str, Any]:
+        """What a checkpoint must know of its data."""
+        frame = self.frame
+        known = {"categories": [], "centre": list(frame.centre), "scale": frame.scale}
+        if frame.colour_mean is not None:
+            known |= {"colour_mean": list(frame.colour_mean), "colour_std": frame.colour_std}
+        return known | {"area": self.area, "faces": self.faces}
+
+
+def _mean_and_deviation(
+    corners: NDArray[np.float64], areas: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], float]:
+    """(F, 3, 3), (F,) -> mean (3,) and root mean square deviation a coordinate of the surface.
+
+    In closed form: over a triangle E[x] = (a + b + c) / 3 and, with x from any origin,
+    E[x^2] = (a^2 + b^2 + c^2 + (a + b + c)^2) / 12.
+    """
+    share = areas / areas.sum()
+    mean = share @ corners.mean(1)
+    near = corners - mean
+    square = (np.square(near).sum(1) + np.square(near.sum(1))) / 12
+    return mean, float(np.sqrt((share @ square).mean()))
+
+
+def _look_up(texels: Tensor, pictures: Tensor, at: Tensor) -> Tensor:
+    """(T, 3) uint8, (N, 3) picture of each, (N, 2) coordinates -> (N, 3) in [0, 1], bilinear."""
+    first, width, height = pictures.unbind(1)
+    x = at[:, 0] * width - 0.5
+    y = (1 - at[:, 1]) * height - 0.5
+    left, top = x.floor(), y.floor()
+    fx, fy = (x - left)[:, None], (y - top)[:, None]
+    columns = [(left.long() + i) % width for i in (0, 1)]
+    rows = [(top.long() + i) % height for i in (0, 1)]
+    a, b, c, d = (texels[first + row * width + column] / 255 for row in rows for column in columns)
+    return (a * (1 - fx) + b * fx) * (1 - fy) + (c * (1 - fx) + d * fx) * fy
+
+
+def read_frame(config: dict[str, Any]) -> Frame:
+    """The part "data" of a single-shape distribution's config.json.
+
+    Raises:
+        ValueError: it is missing or not what it must be.
+    """
+
+    def three(path: str) -> tuple[float, ...]:
+        value = _get(config, path)
+        good = isinstance(value, list) and len(value) == 3 and all(map(_is_number, value))
+        _must(good, path, "three finite numbers", value)
+        return tuple(map(float, value))
+
+    scale = _number(config, "data.scale", above=0)
+    if _get(config, "data.colour_mean", None) is None:
+        return Frame(three("data.centre"), scale)
+    deviation = _number(config, "data.colour_std", above=0)
+    return Frame(three("data.centre"), scale, three("data.colour_mean"), deviation)
+
+
+def read_shape(
+    path: Path, *, texture: bool = False
+) -> tuple[NDArray[np.float64], NDArray[np.int64], Colours | None]:
+    """A mesh file, or an .npz of arrays -> vertices (V, 3), faces (F, 3), colours or None.
+
+    Args:
+        path: .glb, .obj, .ply, .stl, .3mf, .off; or .npz with `vertices`, `faces` and perhaps
+            `colours` (V, 3), RGB in [0, 1].
+        texture: read colours too.
+
+    Raises:
+        ValueError: the file is missing, damaged, without faces or, with `texture`, without colours.
+    """
+    look = None
+    if path.suffix.lower() == ".npz":
+        vertices, faces, look = _read_npz(path)
+    elif texture:
+        vertices, faces, look = read_coloured_mesh(path)
+    else:
+        vertices, faces = meshes.read_mesh(path)
+    if texture and look is None:
+        raise ValueError(
+            f"{path.name}: --texture needs colours of vertices or faces or a picture inside of the "
+            "file (.glb); it has none; leave --texture out"
+        )
+    return vertices, faces, look if texture else None
+
+
+def _read_npz(
+    path: Path,
+) -> tuple[NDArray[np.float64], NDArray[np.int64], Colours | None]:
+    if not path.is_file():
+        raise ValueError(f"{str(path)!r} must be an existing file; it is not; check the path")
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            held = {
+                name: arrays[name] for name in ("vertices", "faces", "colours") if name in arrays
+            }
+    except Exception as error:  # numpy and zipfile raise whatever they run into
+        reason = (str(error).splitlines() or [""])[0][:120]
+        raise ValueError(
+            f"{path.name}: cannot be read as .npz ({reason}); save it again"
+        ) from error
+    if not held.keys() >= {"vertices", "faces"}:
+        raise ValueError(
+            f"{path.name}: must hold the arrays vertices and faces; it has {sorted(held)}; "
+            "save them with numpy.savez"
+        )
+    if not np.issubdtype(held["vertices"].dtype, np.number):
+        raise ValueError(f"{path.name}: vertices must be numbers; given {held['vertices'].dtype}")
+    meshes.check_mesh(held["vertices"], held["faces"], path.name)
+    vertices, faces = held["vertices"].astype(np.float64), held["faces"].astype(np.int64)
+    if "colours" not in held:
+        return vertices, faces, None
+    rgb = held["colours"]
+    good = rgb.shape == vertices.shape and np.issubdtype(rgb.dtype, np.floating)
+    if not (good and (rgb >= 0).all() and (rgb <= 1).all()):
+        raise ValueError(f"{path.name}: colours must be (V, 3) RGB in [0, 1]; save them again")
+    return vertices, faces, Colours(rgb.astype(np.float32)[faces])

@@ -1,0 +1,327 @@
+"""Training: one step for every recipe, on one process or many; loop.py is the loop.
+
+All randomness of a step is drawn from generators seeded by (seed, step, process), so a resumed
+run repeats the uninterrupted one bit for bit on a CPU without any random state in the file.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from geoflow.flow.condition import Condition, Net
+from geoflow.flow.objective import Distillation, cumulative_loss
+from geoflow.flow.paths import Pairs, Paths
+from geoflow.flow.transport import get_transport
+from geoflow.model.checkpoint import save_checkpoint
+from geoflow.model.config import SamplingSettings, read_transport
+from geoflow.networks import build_network
+from geoflow.training.recipe import Recipe, Source
+from geoflow.training.state import read_state, write_state
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+PARTS = 8  # of the pool of paths at its start
+
+
+def start_processes(device: torch.device) -> Accelerator:
+    """Joins the processes that `accelerate launch` started; alone, this is the only one."""
+    from accelerate import Accelerator
+
+    on_gpu = device.type == "cuda"
+    torch.set_float32_matmul_precision("high")
+    return Accelerator(cpu=not on_gpu, mixed_precision="bf16" if on_gpu else "no")
+
+
+class Trainer:
+    """The state of a run: network, its average, optimiser, step.
+
+    Args:
+        recipe: what to train.
+        source: batches.
+        seed: of the whole run.
+        accelerator: from `start_processes`.
+    """
+
+    def __init__(self, recipe: Recipe, source: Source, seed: int, accelerator: Accelerator) -> None:
+        self.accelerator = accelerator
+        self.recipe, self.source, self.seed = recipe, source, seed
+        self.device = self.accelerator.device
+        self.transport = get_transport(recipe.transport, **recipe.transport_arguments)
+        torch.manual_seed(seed)
+        arguments = dict(recipe.network_arguments)
+        if source.categories:
+            arguments["categories"] = len(source.categories)
+        self.network_config = {"name": recipe.network, "arguments": arguments}
+        self.net = build_network(recipe.network, **arguments).to(self.device)
+        self.ema = build_network(recipe.network, **arguments).to(self.device).eval()
+        self.ema.load_state_dict(self.net.state_dict())
+        self.optimizer = torch.optim.AdamW(
+            self.net.parameters(),
+            lr=recipe.learning_rate,
+            betas=(0.9, 0.99),
+            weight_decay=recipe.weight_decay,
+            fused=self.device.type == "cuda",
+        )
+        self.step, self.seconds = 0, 0.0
+        self.call: Any = self.net
+        self.average: Any = self.ema
+        self.teacher: Net | None = None
+        self.frozen: nn.Module | None = None
+        self.paths: Paths | None = None
+        self.compiled = False
+
+    @property
+    def sampling(self) -> SamplingSettings:
+        """How the averaged network is to be sampled."""
+        return SamplingSettings(lead=self.recipe.lead, mean_last=self.recipe.mean_last)
+
+    @property
+    def main(self) -> bool:
+        """Whether this process writes files."""
+        return self.accelerator.is_main_process
+
+    def compile(self) -> None:
+        """Compiles the networks; worth its minute on a GPU."""
+        self.compiled = True
+        self.call, self.average = self._callable(self.net), self._callable(self.ema)
+        if self.frozen is not None:
+            self.teacher = self._callable(self.frozen)
+
+    def _callable(self, net: nn.Module) -> Any:
+        return torch.compile(net, dynamic=False) if self.compiled else net
+
+    def teach(self, weights: dict[str, Tensor]) -> None:
+        """Makes the frozen network that r > t learns from, see geoflow.flow.objective."""
+        net = build_network(self.network_config["name"], **self.network_config["arguments"])
+        net.to(self.device).eval().requires_grad_(False).load_state_dict(weights)
+        self.frozen, self.teacher, self.paths = net, self._callable(net), None
+
+    def learning_rate(self) -> float:
+        """Warm-up, constant, linear fall to zero; with `restart` once for r = t, once for both."""
+        r = self.recipe
+        begin, end = 0, r.steps
+        if r.restart:
+            first = r.first_cumulative
+            begin, end = (0, first) if self.step < first else (first, end)
+        left = (end - self.step) / max(1.0, r.decay * (end - begin))
+        return r.learning_rate * min(1.0, (self.step - begin + 1) / r.warmup, left)
+
+    def train_step(self) -> Tensor:
+        """One optimiser step; returns the detached mean error of this process."""
+        r = self.recipe
+        mixed = self.seed * 1_000_003 + self.step * 1009 + self.accelerator.process_index
+        cpu = torch.Generator().manual_seed(mixed)
+        on_device = torch.Generator(self.device).manual_seed(mixed)
+        draws = on_device if r.device_draws else cpu
+        size = max(1, r.batch // self.accelerator.num_processes)
+        data, given = self.source.batch(size, draws)
+        both = self.step >= r.first_cumulative
+        times = r.times if both else replace(r.times, cumulative=0.0)
+        tau_t, tau_r, k = times.draw(size, self.transport.start, draws)
+        tau_t, tau_r = tau_t.to(self.device), tau_r.to(self.device)
+        if both and (r.distill or r.paths):
+            self._freeze()
+        distillation = self._distillation(k, cpu, draws) if both and r.distill else None
+        pairs = None
+        if both and r.paths and k:
+            pairs = self._pairs(k, data.shape[1:], draws)
+            tau_t[:k], tau_r[:k] = pairs.tau_t, pairs.tau_r
+        cond = None
+        if given is not None:
+            cond = self._some_hidden(given, size, draws)
+            if pairs is not None:
+                assert cond.labels is not None and pairs.labels is not None
+                assert cond.context is None, "paths are walked with labels alone"
+                cond = replace(cond, labels=torch.cat((pairs.labels, cond.labels[k:])))
+        eps = torch.randn(data.shape, generator=on_device, device=self.device)
+        with self.accelerator.autocast():
+            loss, error = cumulative_loss(
+                self.transport,
+                self.call,
+                data,
+                eps,
+                tau_t,
+                tau_r,
+                k,
+                cond,
+                difference_share=r.difference_share,
+                adaptive=r.adaptive,
+                error_norm=r.error_norm,
+                cumulative_norm=r.cumulative_norm,
+                raw_units=r.raw_units,
+                distillation=distillation,
+                pairs=pairs,
+            )
+        loss.backward()
+        self._average_gradients()
+        nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate()
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        decay = r.cumulative_ema if both and r.distill else r.ema
+        decay = min(decay, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
+                list(self.ema.parameters()), list(self.net.parameters()), 1 - decay
+            )
+        return error.mean()
+
+    def _some_hidden(
+        self, given: Tensor | Condition, count: int, generator: torch.Generator
+    ) -> Condition:
+        """What a batch was given, with some labels hidden, for guidance."""
+        drop = torch.rand(count, generator=generator, device=generator.device)
+        cond = given if isinstance(given, Condition) else Condition(given)
+        hidden = (drop < self.recipe.label_drop).to(self.device)
+        return cond.without_labels(hidden, len(self.source.categories))
+
+    def _freeze(self) -> None:
+        """Makes the frozen copy of the average when r > t starts, and again as often as asked."""
+        if self.teacher is None or self.recipe.teacher_at(self.step)[1] == 0:
+            self.teach(self.ema.state_dict())
+
+    def _pairs(self, k: int, shape: torch.Size, generator: torch.Generator) -> Pairs:
+        """States on paths of the frozen network; every few steps a part of them is renewed."""
+        r = self.recipe
+        copy, age = r.teacher_at(self.step)
+        assert self.teacher is not None
+        if self.paths is None:
+            seed = (self.seed * 1009 + self.accelerator.process_index) * 64 + copy
+            whole, labels = (k, *shape), self._path_labels if self.source.categories else None
+            parts = max(PARTS, r.path_parts)
+            self.paths = Paths(self.transport, whole, parts, r.paths, seed, self.device, labels)
+        with self.accelerator.autocast():
+            self.paths.reach(PARTS - 1 + age // r.renew_paths, self.teacher)
+        return self.paths.draw(k, r.times.from_noise, r.times.to_data, generator)
+
+    def _path_labels(self, count: int, generator: torch.Generator) -> Tensor:
+        """Labels of new paths, drawn as those of batches are."""
+        _, given = self.source.batch(count, generator)
+        assert given is not None
+        labels = self._some_hidden(given, count, generator).labels
+        assert labels is not None
+        return labels
+
+    def _distillation(self, k: int, cpu: torch.Generator, draws: torch.Generator) -> Distillation:
+        """What the k samples with r > t learn from."""
+        assert self.teacher is not None
+        leap = None
+        if float(torch.rand((), generator=cpu)) < self.recipe.leaps:
+            leap = torch.empty(k, device=draws.device).uniform_(0.1, 0.9, generator=draws)
+            leap = leap.to(self.device)
+        return Distillation(self.teacher, self.average, leap)
+
+    def _average_gradients(self) -> None:
+        """All processes started from the same weights; the mean gradient keeps them equal."""
+        if self.accelerator.num_processes == 1:
+            return
+        grads = [p.grad for p in self.net.parameters() if p.grad is not None]
+        flat = self.reduce(torch.cat([g.flatten() for g in grads]), "mean")
+        for g, part in zip(grads, flat.split([g.numel() for g in grads]), strict=True):
+            g.copy_(part.view_as(g))
+
+    def reduce(self, value: Tensor, how: str) -> Tensor:
+        """The sum or mean of a tensor over all processes."""
+        reduced = self.accelerator.reduce(value, how)
+        assert isinstance(reduced, Tensor)
+        return reduced
+
+    # -- files ------------------------------------------------------------------------------
+
+    def _tensors(self) -> dict[str, Tensor]:
+        tensors = {f"net.{n}": p for n, p in self.net.state_dict().items()}
+        tensors |= {f"ema.{n}": p for n, p in self.ema.state_dict().items()}
+        if self.frozen is not None:
+            tensors |= {f"teacher.{n}": p for n, p in self.frozen.state_dict().items()}
+        for i, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"adam.{i}.{n}": v for n, v in state.items()}
+        return {n: v.detach().contiguous() for n, v in tensors.items()}
+
+    def _identity(self) -> dict[str, str]:
+        """What a state to resume from must agree in."""
+        r = self.recipe
+        return {"recipe": r.name, "seed": str(self.seed), "steps": str(r.steps)}
+
+    def save(self, run: Path) -> None:
+        """Writes run/state.safetensors (to resume) and run/checkpoint (to use), atomically."""
+        if not self.main:
+            return
+        progress = {"step": str(self.step), "seconds": str(self.seconds)}
+        write_state(run, self._identity() | progress, self._tensors())
+        save_checkpoint(run / "checkpoint", self.config(), self.ema.state_dict())
+
+    def config(self) -> dict[str, Any]:
+        """What a checkpoint of this run says of itself."""
+        r = self.recipe
+        return {
+            "kind": r.name,
+            "network": self.network_config,
+            "transport": {"name": r.transport, "arguments": r.transport_arguments},
+            "data": self.source.describe(),
+            "sampling": {"lead": self.sampling.lead, "mean_last": self.sampling.mean_last},
+            "training": {
+                "recipe": r.name,
+                "step": self.step,
+                "steps": r.steps,
+                "batch": r.batch,
+                "seed": self.seed,
+                "minutes": round(self.seconds / 60, 2),
+                "processes": self.accelerator.num_processes,
+            },
+        }
+
+    def resume(self, run: Path) -> None:
+        """Continues from run/state.safetensors.
+
+        Raises:
+            ValueError: no state there, a broken one, or one of another recipe, seed or length.
+        """
+        meta, parts = read_state(run, self._identity(), self.device)
+        self.net.load_state_dict(parts["net"])
+        self.ema.load_state_dict(parts["ema"])
+        if "teacher" in parts:
+            self.teach(parts["teacher"])
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in parts["adam"].items():
+            index, key = name.split(".")
+            state.setdefault(int(index), {})[key] = value.cpu() if value.dim() == 0 else value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        self.step, self.seconds = int(meta["step"]), float(meta["seconds"])
+
+    def warm_start(self, config: dict[str, Any], weights: dict[str, Tensor]) -> None:
+        """Starts from another checkpoint's weights; parts that it lacks keep their start values.
+
+        Args:
+            config: the checkpoint's config.json.
+            weights: name -> tensor.
+
+        Raises:
+            ValueError: the weights are of another architecture, or predict something else.
+        """
+        if read_transport(config) != self.transport:
+            raise ValueError(
+                f"--init must be of the transport {self.recipe.transport} "
+                f"{self.recipe.transport_arguments}; it is of {config['transport']}"
+            )
+        try:
+            missing, unexpected = self.net.load_state_dict(weights, strict=False)
+        except RuntimeError as error:
+            raise ValueError(
+                f"--init is of another architecture: {str(error).splitlines()[-1].strip()}"
+            ) from None
+        if unexpected:
+            raise ValueError(f"--init holds weights this network lacks: {unexpected[0]}")
+        if self.main and missing:
+            print(f"starting afresh: {', '.join(missing)}", file=sys.stderr)
+        self.ema.load_state_dict(self.net.state_dict())

@@ -1,0 +1,171 @@
+"""Mesh in, rig out: frames, formats, the command and its errors."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from loading import load_module
+from typer.testing import CliRunner
+
+from geoflow.cli import app
+from geoflow.io.meshes import write_mesh
+from geoflow.joints.rig import (
+    own_frame,
+    rig_mesh,
+    upright,
+    write_rig,
+)
+from geoflow.joints.skin import pose_mesh
+from geoflow.model.checkpoint import save_checkpoint
+from geoflow.pretrained import load_joint_predictor
+
+HERE = Path(__file__).resolve().parent
+
+
+toys = load_module("joints_of_tests", HERE / "test_model.py")
+glbs = load_module("glbs_of_tests", HERE / "test_glb.py")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """An untrained predictor: joints stay where the surface is, which is all that is needed."""
+    folder = tmp_path_factory.mktemp("checkpoint")
+    trainer = toys.trainer_of("characters-joints", steps=10)
+    save_checkpoint(folder, trainer.config(), trainer.ema.state_dict())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def body():
+    parts = [
+        glbs.tubes.tube((0, -0.9, 0), (0, 0.9, 0), 0.15),
+        glbs.tubes.tube((-0.8, 0.5, 0), (0.8, 0.5, 0)),
+    ]
+    faces = np.concatenate((parts[0][1], parts[1][1] + len(parts[0][0])))
+    return np.concatenate([p[0] for p in parts]), faces
+
+
+@pytest.fixture(scope="module")
+def mesh_file(body, tmp_path_factory):
+    return write_mesh(tmp_path_factory.mktemp("mesh") / "body.obj", *body)
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["joints", *map(str, arguments)])
+
+
+def test_up_axes_are_turns_and_inverse_to_each_other():
+    points = np.random.default_rng(0).normal(size=(5, 3))
+    np.testing.assert_array_equal(own_frame(upright(points, "z"), "z"), points)
+    np.testing.assert_array_equal(upright(np.array([[0, 0, 1.0], [0, -1, 0]]), "z"), np.eye(3)[1:])
+
+
+def test_rigs_are_in_the_meshs_own_frame(checkpoint, body):
+    """A large mesh far from the origin and z up gets the same joints, moved along."""
+    predictor = load_joint_predictor(checkpoint, "cpu")
+    vertices, faces = body
+    plain = rig_mesh(predictor, vertices, faces, steps=1)
+    moved = own_frame(vertices, "z") * 250 + (1000, 0, -400)
+    other = rig_mesh(predictor, moved, faces, up="z", steps=1)
+    want = own_frame(plain.joints, "z") * 250 + (1000, 0, -400)
+    np.testing.assert_allclose(other.joints, want, atol=0.01)
+    assert np.array_equal(other.parents, plain.parents)
+    assert np.array_equal(other.vertices, moved)
+    np.testing.assert_allclose(other.skin.weights, plain.skin.weights, atol=1e-3)
+
+
+def test_a_check_that_raises_stops_between_two_calls(checkpoint, body):
+    class StopError(Exception):
+        pass
+
+    predictor, asked, calls = load_joint_predictor(checkpoint, "cpu"), [], []
+    predictor.net.register_forward_hook(lambda *_: calls.append(1))
+
+    def check(*_):
+        asked.append(len(calls))
+        if calls:
+            raise StopError
+
+    with pytest.raises(StopError):
+        rig_mesh(predictor, *body, steps=3, check=check)
+    assert asked == [0, 1]
+
+
+def test_a_pose_is_what_a_reader_of_the_file_makes(checkpoint, body, tmp_path):
+    rig = rig_mesh(load_joint_predictor(checkpoint, "cpu"), *body, steps=1)
+    path = write_rig(tmp_path / "a.glb", rig)
+    turn = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1.0]])
+    turns = {k: turn for k in range(0, len(rig.joints), 3)}
+    posed, _ = pose_mesh(rig.vertices, rig.joints, rig.parents, rig.skin, turns)
+    read = glbs.read_own(path)
+    np.testing.assert_allclose(posed, glbs.posed(read, turns), atol=1e-5)
+    np.testing.assert_allclose(glbs.posed(read), rig.vertices, atol=1e-5)
+
+
+def test_the_command_writes_every_format(checkpoint, mesh_file, tmp_path):
+    for name in ("a.glb", "a.txt", "a.json"):
+        result = run(mesh_file, "-o", tmp_path / name, "--checkpoint", checkpoint, "--steps", 1)
+        assert result.exit_code == 0, result.stderr
+        assert "joints, " in result.stdout and name in result.stdout
+    table = json.loads((tmp_path / "a.json").read_text())
+    count = len(table["joints"])
+    assert count == len(table["parents"]) == len(table["names"]) == len(table["confidence"])
+    lines = [line.split() for line in (tmp_path / "a.txt").read_text().splitlines()]
+    kinds = [line[0] for line in lines]
+    assert kinds.count("joints") == count and kinds.count("root") == 1
+    assert kinds.count("hier") == count - 1 and kinds.count("skin") == 988
+    sums = [sum(map(float, line[3::2])) for line in lines if line[0] == "skin"]
+    np.testing.assert_allclose(sums, 1, atol=1e-4)
+    nodes = glbs.read_own(tmp_path / "a.glb")[4]
+    assert sorted(n["name"] for n in nodes) == sorted(table["names"])
+
+
+def flat(path):
+    """A file with faces but no area."""
+    path.write_text("v 0 0 0\nv 1 0 0\nv 2 0 0\nf 1 2 3\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["-o", "a.obj"], 2, "must end in .glb .txt .json"),
+        (["-o", "a.glb", "--format", "json"], 2, "must end in .json"),
+        (["--steps", 0], 2, "--steps"),
+        (["--up", "x"], 2, "--up"),
+        (["--render", "a.jpg"], 2, "--render must end in .png"),
+        (["-o", "nowhere/a.glb"], 1, "folder of"),
+    ],
+)
+def test_wrong_options_are_one_line(
+    checkpoint, mesh_file, tmp_path, monkeypatch, arguments, code, text
+):
+    monkeypatch.chdir(tmp_path)
+    result = run(mesh_file, *arguments, "--checkpoint", checkpoint)
+    assert result.exit_code == code and text in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1 and not list(tmp_path.iterdir())
+
+
+def test_bad_meshes_are_one_line(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rubbish.glb").write_bytes(b"glTF rubbish")
+    (tmp_path / "points.obj").write_text("v 0 0 0\nv 1 0 0\n")
+    for name in (flat(tmp_path / "flat.obj").name, "rubbish.glb", "points.obj", "missing.obj"):
+        result = run(name, "-o", "a.glb", "--checkpoint", checkpoint)
+        assert result.exit_code == 1, (name, result.output)
+        assert len(result.stderr.strip().splitlines()) == 1 and "Traceback" not in result.stderr
+    assert not (tmp_path / "a.glb").exists()
+
+
+def test_one_open_triangle_gets_a_rig(checkpoint, tmp_path):
+    (tmp_path / "a.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
+    result = run(tmp_path / "a.obj", "-o", tmp_path / "a.glb", "--checkpoint", checkpoint)
+    assert result.exit_code == 0, result.stderr
+
+
+def test_existing_files_stay(checkpoint, mesh_file, tmp_path):
+    (tmp_path / "a.glb").write_text("mine")
+    result = run(mesh_file, "-o", tmp_path / "a.glb", "--checkpoint", checkpoint)
+    assert result.exit_code == 1 and "exists already" in result.stderr
+    assert (tmp_path / "a.glb").read_text() == "mine"

@@ -1,0 +1,114 @@
+"""Rigged characters on disk."""
+
+import numpy as np
+import pytest
+
+from geoflow.joints.rigs import (
+    Character,
+    fit_frame,
+    read_characters,
+    write_characters,
+)
+
+
+def character(name="pack/one", joints=3, points=64, seed=0, category="creature"):
+    """A blob with a chain of joints along y."""
+    rng = np.random.default_rng(seed)
+    normals = rng.normal(size=(points, 3))
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    places = np.zeros((joints, 3), np.float32)
+    places[:, 1] = np.linspace(-0.7, 0.7, joints)
+    return Character(
+        name,
+        category,
+        (normals * (0.3, 0.9, 0.3)).astype(np.float32),
+        normals.astype(np.float32),
+        places,
+        np.arange(joints) - 1,
+        tuple(f"joint{k}" for k in range(joints)),
+        np.full(joints, 0.5, np.float32),
+    )
+
+
+def test_a_set_comes_back_as_it_was(tmp_path):
+    path = tmp_path / "set.npz"
+    before = [character("a/x", 3, seed=1), character("b/y", 5, seed=2)]
+    write_characters(path, before)
+    for old, new in zip(before, read_characters(path), strict=True):
+        assert (old.name, old.category, old.joint_names) == (
+            new.name,
+            new.category,
+            new.joint_names,
+        )
+        np.testing.assert_allclose(new.points, old.points, atol=5e-4)
+        np.testing.assert_allclose(new.normals, old.normals, atol=0.01)
+        np.testing.assert_array_equal(new.joints, old.joints)
+        np.testing.assert_array_equal(new.parents, old.parents)
+        np.testing.assert_array_equal(new.feature_size, old.feature_size)
+        assert new.pack == old.name[0]
+
+
+def test_the_frame_has_its_longest_side_1_8():
+    points = np.array([[10, 20, 30], [12, 26, 31]], float)
+    centre, scale = fit_frame(points)
+    np.testing.assert_allclose((points - centre) * scale, [[-0.3, -0.9, -0.15], [0.3, 0.9, 0.15]])
+
+
+@pytest.mark.parametrize("points", [np.full((3, 3), np.nan), np.ones((3, 3))])
+def test_no_frame_for_nothing(points):
+    with pytest.raises(ValueError, match="must"):
+        fit_frame(points)
+
+
+def test_bad_sets_are_not_written(tmp_path):
+    loop = character()
+    loop.parents[:] = (1, 0, -1)
+    lost = character()
+    lost.parents[:] = (-1, 0, 7)
+    for bad, text in (
+        ([], "at least one"),
+        ([character(points=64), character(points=65)], "one number of points"),
+        ([loop], "cycle"),
+        ([lost], "below 3"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            write_characters(tmp_path / "set.npz", bad)
+    assert not (tmp_path / "set.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ("missing", "readable"),
+        ("words", "npz of characters"),
+        ("key", "no feature_size"),
+        ("short", "do not fit"),
+        ("nan", "do not fit"),
+        ("pickle", "npz of characters"),
+        ("cut", "npz of characters"),
+    ],
+)
+def test_damage_is_one_line(tmp_path, change, text):
+    path = tmp_path / "set.npz"
+    write_characters(path, [character()])
+    with np.load(path) as stored:
+        table = dict(stored)
+    if change == "missing":
+        path.unlink()
+    elif change == "words":
+        path.write_text("hello")
+    elif change == "cut":
+        path.write_bytes(path.read_bytes()[:-200])
+    else:
+        if change == "key":
+            del table["feature_size"]
+        elif change == "short":
+            table["joints"] = table["joints"][:-1]
+        elif change == "nan":
+            table["joints"][0, 0] = np.nan
+        else:
+            table["name"] = np.array([{"a": 1}], object)
+        np.savez(path, **table)
+    with pytest.raises(ValueError, match=text) as caught:
+        read_characters(path)
+    assert "\n" not in str(caught.value)
