@@ -78,6 +78,8 @@ def row(param: Any, hint: Any) -> str:
     names = ", ".join(f"`{name}`" for name in (*param.opts, *param.secondary_opts))
     if param.param_type_name == "argument":
         names = f"`{param.name.upper()}`"
+    elif param.metavar:
+        names = names[:-1] + f" {param.metavar}`"
     meaning = _plain(param.help)
     choices = _choices(hint)
     words = set(meaning.replace(",", " ").replace(";", " ").replace(".", " ").split())
