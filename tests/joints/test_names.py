@@ -2,34 +2,9 @@
 
 import numpy as np
 import pytest
+from toys.bodies import human
 
 from geoflow.joints.names import body_parents, name_joints
-
-HALF = {  # the left side and the middle
-    "pelvis": (None, 0, 0), "spine_1": ("pelvis", 0, 0.15), "spine_2": ("spine_1", 0, 0.3),
-    "neck": ("spine_2", 0, 0.5), "head": ("neck", 0, 0.65),
-    "left_hip": ("pelvis", 0.1, -0.05), "left_knee": ("left_hip", 0.11, -0.45),
-    "left_ankle": ("left_knee", 0.12, -0.85), "left_foot": ("left_ankle", 0.12, -0.9),
-    "left_collar": ("spine_2", 0.05, 0.42), "left_shoulder": ("left_collar", 0.2, 0.42),
-    "left_elbow": ("left_shoulder", 0.45, 0.42), "left_wrist": ("left_elbow", 0.7, 0.42),
-}  # fmt: skip
-
-
-def human(leave_out=()):
-    table = dict(HALF)
-    for name, (parent, x, y) in HALF.items():
-        if name.startswith("left"):
-            table[name.replace("left", "right")] = (parent.replace("left", "right"), -x, y)
-    table = {n: row for n, row in table.items() if n not in leave_out}
-    names = list(np.random.default_rng(0).permutation(list(table)))
-    joints = np.array([(table[n][1], table[n][2], 0) for n in names], float)
-    parents = []
-    for n in names:
-        above = table[n][0]
-        while above in leave_out:
-            above = HALF[above][0] if above in HALF else HALF[above.replace("right", "left")][0]
-        parents.append(names.index(above) if above else -1)
-    return names, joints, np.array(parents)
 
 
 @pytest.mark.parametrize("scale", [1, 0.01, 100])

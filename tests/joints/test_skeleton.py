@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from toys.bodies import BODY, PARENTS, tubes
 
 from geoflow.joints.skeleton import (
     agreement,
@@ -9,36 +10,6 @@ from geoflow.joints.skeleton import (
     cluster_joints,
     inside_share,
 )
-
-
-def tubes(joints, parents, radius=0.05, count=300, seed=0):
-    """Points and outward normals of tubes around bones, without the parts inside other tubes."""
-    rng = np.random.default_rng(seed)
-    points, normals = [], []
-    bones = [(joints[p], joints[k]) for k, p in enumerate(parents) if p >= 0]
-    for a, b in bones:
-        axis = (b - a) / np.linalg.norm(b - a)
-        side = np.cross(axis, np.eye(3)[np.abs(axis).argmin()])
-        side /= np.linalg.norm(side)
-        turn = rng.uniform(0, 2 * np.pi, (count, 1))
-        out = np.cos(turn) * side + np.sin(turn) * np.cross(axis, side)
-        points.append(a + rng.random((count, 1)) * (b - a) + radius * out)
-        normals.append(out)
-    points, normals = np.concatenate(points), np.concatenate(normals)
-    keep = np.ones(len(points), bool)
-    for a, b in bones:
-        share = np.clip((points - a) @ (b - a) / ((b - a) @ (b - a)), 0, 1)
-        keep &= np.linalg.norm(points - a - share[:, None] * (b - a), axis=1) > 0.99 * radius
-    return points[keep], normals[keep]
-
-
-# hips, spine, chest, head; left and right leg of two bones; left and right arm of two
-BODY = np.array(
-    [[0, 0, 0], [0, 0.25, 0], [0, 0.5, 0], [0, 0.8, 0],
-     [0.15, -0.1, 0], [0.15, -0.5, 0], [-0.15, -0.1, 0], [-0.15, -0.5, 0],
-     [0.25, 0.5, 0], [0.6, 0.5, 0], [-0.25, 0.5, 0], [-0.6, 0.5, 0]]
-)  # fmt: skip
-PARENTS = np.array([-1, 0, 1, 2, 0, 4, 0, 6, 2, 8, 2, 10])
 
 
 def test_blobs_are_joints_whatever_their_size():

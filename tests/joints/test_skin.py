@@ -1,39 +1,10 @@
 """Skinning weights: laws, who moves what, open meshes and loose parts."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-from loading import load_module
+from toys.bodies import box, tube
 
 from geoflow.joints.skin import skin_mesh
-
-_glb = load_module("glb_of_tests", Path(__file__).parents[1] / "data_prep" / "rigged_glb.py")
-
-
-def tube(start, end, radius=0.06, rings=41, sides=12, closed=True):
-    """A tube along x or y with end caps: vertices and faces."""
-    start, end = np.asarray(start, float), np.asarray(end, float)
-    axis = (end - start) / np.linalg.norm(end - start)
-    side = np.cross(axis, [0, 0, 1.0])
-    turn = 2 * np.pi * np.arange(sides) / sides
-    ring = radius * (np.cos(turn)[:, None] * side + np.sin(turn)[:, None] * np.cross(axis, side))
-    levels = start + np.linspace(0, 1, rings)[:, None] * (end - start)
-    vertices = (levels[:, None] + ring).reshape(-1, 3)
-    k, i = np.divmod(np.arange((rings - 1) * sides), sides)
-    a, b = k * sides + i, k * sides + (i + 1) % sides
-    faces = np.concatenate((np.stack((a, b, b + sides), 1), np.stack((a, b + sides, a + sides), 1)))
-    if closed:
-        last = len(vertices)
-        vertices = np.concatenate((vertices, [start, end]))
-        i = np.arange(sides)
-        first, final = i, i + (rings - 1) * sides
-        caps = [
-            np.stack((np.full(sides, last), np.roll(first, -1), first), 1),
-            np.stack((np.full(sides, last + 1), final, np.roll(final, -1)), 1),
-        ]
-        faces = np.concatenate((faces, *caps))
-    return vertices, faces
 
 
 def dense(skin, count):
@@ -87,9 +58,9 @@ def test_a_hand_beside_a_thigh_does_not_hold_it():
 def test_a_loose_sword_stays_stiff():
     """A box near the wrist that touches nothing moves as one, with the forearm or the hand."""
     vertices, faces = tube((-1, 0, 0), (1, 0, 0))
-    box, box_faces = _glb.box((0.7, 0.15, -0.02), (0.78, 0.6, 0.02))
+    blade, blade_faces = box((0.7, 0.15, -0.02), (0.78, 0.6, 0.02))
     skin = skin_mesh(
-        np.concatenate((vertices, box)), np.concatenate((faces, box_faces + len(vertices))),
+        np.concatenate((vertices, blade)), np.concatenate((faces, blade_faces + len(vertices))),
         ARM, CHAIN,
     )  # fmt: skip
     weights = dense(skin, 3)[-8:]
