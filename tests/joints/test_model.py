@@ -28,6 +28,7 @@ def score(predictor, **options):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_training_makes_joints_better_at_one_call(untrained):
     """70 steps, the last 21 with r > t, take a third off CD-J2J at 1 and 2 calls."""
     trainer = trainer_of("characters-joints", steps=70, instant=0.7)
@@ -39,6 +40,7 @@ def test_training_makes_joints_better_at_one_call(untrained):
     assert score(trained, steps=2) < 0.7 * before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["characters-joints-fm", "characters-joints-edm"])
 def test_other_forms_are_the_same_recipe_on_another_transport(recipe):
     trainer = trainer_of(recipe, steps=26, instant=0.9)
