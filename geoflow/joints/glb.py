@@ -16,8 +16,8 @@ import numpy as np
 
 from geoflow.geometry.mesh import vertex_normals
 from geoflow.io.meshes import CLAY, check_mesh
-from geoflow.joints.skeleton import check_tree
 from geoflow.joints.skin import Skin
+from geoflow.joints.tree import check_tree
 
 _TYPES = {1: "SCALAR", 3: "VEC3", 4: "VEC4", 16: "MAT4"}
 _CODES = {"<u2": 5123, "<u4": 5125, "<f4": 5126}

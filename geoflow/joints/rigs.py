@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from geoflow.files import write_atomically
-from geoflow.joints.skeleton import check_tree
+from geoflow.joints.tree import check_tree
 
 LONGEST = 1.8
 KEYS = (

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from toys.bodies import human
 
-from geoflow.joints.names import body_parents, name_joints
+from geoflow.joints.names import name_joints
 
 
 @pytest.mark.parametrize("scale", [1, 0.01, 100])
@@ -16,42 +16,6 @@ def test_a_human_body_is_named(scale):
 def test_arms_without_collars_begin_at_the_shoulder():
     names, joints, parents = human(("left_collar", "right_collar"))
     assert name_joints(joints, parents) == names
-
-
-def test_a_bodys_trunk_is_put_in_order():
-    names, joints, parents = human()
-    row = {n: k for k, n in enumerate(names)}
-    wrong = parents.copy()
-    wrong[row["left_collar"]], wrong[row["neck"]] = row["right_collar"], row["left_collar"]
-    assert (body_parents(joints, wrong) == parents).all()
-    # hung up on a collar: the way from there to the pelvis turns round
-    path = [row[n] for n in ("left_collar", "spine_2", "spine_1", "pelvis")]
-    rooted = parents.copy()
-    rooted[path] = [-1, *path[:-1]]
-    assert (body_parents(3 * joints - 1, rooted) == parents).all()
-
-
-def test_a_body_without_a_neck_keeps_its_order():
-    names, joints, parents = human(("neck",))
-    assert (body_parents(joints, parents) == parents).all()
-    assert parents[names.index("head")] == names.index("spine_2")
-
-
-def test_what_is_no_body_keeps_its_tree():
-    for leave_out in (("left_collar", "right_collar"), ("left_elbow",), ("right_knee",)):
-        _, joints, parents = human(leave_out)
-        assert body_parents(joints, parents) is parents
-    names, joints, parents = human(("neck",))
-    for extra in (  # a tail, two ears, two hands: correct trees that are no bare body's
-        [("pelvis", 0, -0.1, -0.2)],
-        [("head", 0.1, 0.75, 0), ("head", -0.1, 0.75, 0)],
-        [("left_wrist", 0.8, 0.42, 0), ("right_wrist", -0.8, 0.42, 0)],
-    ):
-        more = np.concatenate((joints, [row[1:] for row in extra]))
-        tree = np.concatenate((parents, [names.index(row[0]) for row in extra]))
-        assert body_parents(more, tree) is tree, extra
-    chain = np.arange(21) - 1
-    assert body_parents(np.random.default_rng(0).normal(size=(21, 3)), chain) is chain
 
 
 def test_the_other_way_round_swaps_the_sides():

@@ -1,15 +1,9 @@
-"""Clusters of travelled points, and trees of joints."""
+"""Clusters of travelled points."""
 
 import numpy as np
 import pytest
-from toys.bodies import BODY, PARENTS, tubes
 
-from geoflow.joints.skeleton import (
-    agreement,
-    build_tree,
-    cluster_joints,
-    inside_share,
-)
+from geoflow.joints.clusters import agreement, cluster_joints
 
 
 def test_blobs_are_joints_whatever_their_size():
@@ -78,37 +72,3 @@ def test_the_order_of_points_does_not_matter():
 def test_bad_points(points):
     with pytest.raises(ValueError, match="points must"):
         cluster_joints(points)
-
-
-def test_inside_share_of_a_tube():
-    points, normals = tubes(np.array([[0, -0.5, 0], [0, 0.5, 0]]), [-1, 0], count=2000)
-    ends = np.array([[[0, -0.4, 0], [0, 0.4, 0]], [[0.2, -0.4, 0], [0.2, 0.4, 0]]])
-    assert inside_share(ends, points, normals).tolist() == [1, 0]
-
-
-def test_a_body_gets_its_tree():
-    points, normals = tubes(BODY, PARENTS)
-    assert build_tree(BODY, points, normals).tolist() == PARENTS.tolist()
-
-
-def test_bones_stay_inside_the_body():
-    """Two ends of a horseshoe are near each other, but not through the body."""
-    turn = np.linspace(0.25, 2 * np.pi - 0.25, 9)
-    joints = np.stack((np.sin(turn), -np.cos(turn), np.zeros(9)), 1) * 0.5
-    points, normals = tubes(joints, np.arange(9) - 1)
-    parents = build_tree(joints, points, normals)
-    edges = {frozenset((k, int(p))) for k, p in enumerate(parents) if p >= 0}
-    assert edges == {frozenset((k, k + 1)) for k in range(8)}
-
-
-def test_a_fish_begins_at_its_front():
-    joints = np.stack((np.zeros(5), np.zeros(5), np.linspace(-0.8, 0.8, 5)), 1)
-    points, normals = tubes(joints, np.arange(5) - 1)
-    assert build_tree(joints, points, normals).tolist() == [1, 2, 3, 4, -1]
-
-
-def test_one_joint_is_a_root_and_none_is_an_error():
-    points, normals = tubes(BODY, PARENTS)
-    assert build_tree(BODY[:1], points, normals).tolist() == [-1]
-    with pytest.raises(ValueError, match="at least one joint"):
-        build_tree(BODY[:0], points, normals)
