@@ -49,8 +49,8 @@ def skin_mesh(
     """Binds a mesh to a skeleton.
 
     A joint moves the bones to its children; one without children the bone that goes on from it to
-    the end of the body. Vertices at one place get the same weights; those that no face uses, wherever
-    they are, change nothing and go with the first root.
+    the end of the body. Vertices at one place get the same weights; those that no face uses change
+    nothing, wherever they are, and go with the first root.
 
     Args:
         vertices, faces: (V, 3), (F, 3), of any scale, open or closed, of any number of parts.

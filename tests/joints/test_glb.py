@@ -113,6 +113,7 @@ def test_bad_arguments_are_one_line(figure):
         (dict(skin=Skin(skin.joints[:3], skin.weights[:3])), "each of"),
         (dict(skin=Skin(skin.joints + 5, skin.weights)), "skin.joints"),
         (dict(skin=Skin(skin.joints, skin.weights * 2)), "sum to 1"),
+        (dict(up="x"), "up must be one of y, z"),
     ]
     for change, text in cases:
         with pytest.raises(ValueError, match=text):
