@@ -24,6 +24,7 @@ def render(
     check_least(1, columns=columns, limit=limit)
     if out.suffix.lower() != ".png":
         raise UsageError(f"--out must end in .png; got {out}")
+    check_target(out, overwrite=overwrite)
     if not folder.is_dir():
         raise UsageError(f"DIR must be a folder of shapes; {folder} is not one")
     endings = {f".{f.value}" for f in MeshFormat}
@@ -31,7 +32,6 @@ def render(
     if not paths:
         raise ValueError(f"{folder} holds no .obj, .glb, .stl, .ply or .3mf; generate some first")
     paths = paths[:limit]
-    check_target(out, overwrite=overwrite)
     from geoflow.render.sheet import render_sheet
 
     with progress_bar("drawing", len(paths)) as advance:
