@@ -24,9 +24,9 @@ def render(
     check_least(1, columns=columns, limit=limit)
     if out.suffix.lower() != ".png":
         raise UsageError(f"--out must end in .png; got {out}")
-    check_target(out, overwrite=overwrite)
     if not folder.is_dir():
         raise UsageError(f"DIR must be a folder of shapes; {folder} is not one")
+    check_target(out, overwrite=overwrite)
     endings = {f".{f.value}" for f in MeshFormat}
     paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in endings)
     if not paths:

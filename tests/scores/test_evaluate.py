@@ -160,6 +160,44 @@ def test_a_seed_repeats_and_a_shape_depends_on_its_name_alone(folders):
     assert not np.array_equal(points(paths, 0), points(paths, 1))
 
 
+def test_a_score_that_some_shapes_lack_is_unknown_and_so_is_its_mean(tmp_path):
+    for side in "ab":
+        for i in (1, 2):
+            write(tmp_path / side, f"box_{i}.obj", box(1, 1, i))
+            write(tmp_path / side, f"mix_{i}.obj", box(1, 1, i))
+    (tmp_path / "a" / "mix_2.obj").unlink()
+    write_cloud(tmp_path / "a", "mix_2.ply", clouds(1, 64)[0])
+    found = scores_of(tmp_path / "a", tmp_path / "b", "--points", 64)["scores"]
+    assert found["box"]["watertight"] == 1 and found["box"]["normal_consistency"] > 0
+    for name in ("mix", "mean"):
+        assert found[name]["watertight"] is None and found[name]["normal_consistency"] is None
+
+
+def test_paired_shapes_are_matched_by_name(tmp_path):
+    for i, radius in enumerate((1, 2)):
+        write(tmp_path / "a", f"x_{i}.obj", sphere(radius))
+        write(tmp_path / "b", f"x_{1 - i}.obj", sphere(radius))
+    options = (tmp_path / "a", tmp_path / "b", "--points", 512, "--threshold", 0.1)
+    nearest, paired = (scores_of(*options, *how)["scores"]["x"] for how in ([], ["--paired"]))
+    assert nearest["f_score"] > 0.9 > 0.1 > paired["f_score"]
+    assert paired["pair_distance"] > 10 * paired["mmd"]
+
+
+def test_shapes_of_a_larger_side_are_drawn_by_the_seed(tmp_path):
+    for i in range(9):
+        write_cloud(tmp_path / "a", f"x_{i}.ply", clouds(1, 16)[0])
+        if i < 3:
+            write_cloud(tmp_path / "b", f"x_{i}.ply", clouds(1, 16)[0])
+
+    def drawn(seed):
+        chosen = shape_sets.plan(tmp_path / "a", tmp_path / "b", paired=False, seed=seed)
+        ((generated, reference),) = chosen.groups.values()
+        assert len(set(generated)) == len(set(reference)) == 3
+        return generated
+
+    assert drawn(0) == drawn(0) == sorted(drawn(0)) != drawn(1)
+
+
 def test_one_pair_has_no_1_nna(tmp_path):
     write(tmp_path / "a", "x.obj", sphere(1))
     write(tmp_path / "b", "x.stl", sphere(1))
