@@ -44,8 +44,7 @@ from geoflow.data import ShapeDataset, split_of
 from geoflow.flow import draw_noise, sample_heun
 from geoflow.geometry import extract_surface, is_watertight, remove_fragments, sample_surface
 from geoflow.model import half_precision
-from geoflow.render import draw_clouds
-from geoflow.render.quick import draw_grids, sheet
+from geoflow.render import draw_clouds, draw_grids, join_tiles
 from geoflow.scores import Matrix, chamfer_matrix, nearest, one_nna
 
 Generator = ObjectGenerator | PointGenerator
@@ -108,8 +107,7 @@ class ShapeSet:
         if self.grids is None:
             return draw_clouds(torch.from_numpy(self.clouds[places]).to(device), SIDE)
         values = torch.from_numpy(self.grids[places]).to(device).float() * self.factor
-        parts = [draw_grids(part, SIDE) for part in values.nan_to_num(nan=1.0).split(16)]
-        return np.concatenate(parts)
+        return draw_grids(values.nan_to_num(nan=1.0), SIDE)
 
 
 def say(text: str) -> None:
@@ -482,7 +480,7 @@ def contact_sheet(
     count = min(DRAWN, int(np.bincount(shapes.labels).min()))
     places = np.stack([np.flatnonzero(shapes.labels == k)[:count] for k in range(len(categories))])
     tiles = shapes.pictures(places.T.ravel(), device)
-    path.write_bytes(sheet(tiles, len(categories)))
+    path.write_bytes(join_tiles(tiles, len(categories)))
 
 
 def write_pictures(
@@ -504,7 +502,7 @@ def write_pictures(
     left = generated[sampler].pictures([p["generated"] for p in pairs], device)
     right = training.pictures([p["training_row"] for p in pairs], device)
     tiles = np.stack([left, right], 1).reshape(-1, *left.shape[1:])
-    (out / "closest_pairs.png").write_bytes(sheet(tiles, 4))
+    (out / "closest_pairs.png").write_bytes(join_tiles(tiles, 4))
 
 
 def markdown(report: dict[str, Any]) -> str:

@@ -162,7 +162,7 @@ def test_quick_commands_run(call, tmp_path, monkeypatch):
         kind = "points" if "points" in call else "objects"
         _checkpoint(call[call.index("--checkpoint") + 1], kind)
     if call[0] == "render":
-        from geoflow.render.sheet import _rendering_error
+        from geoflow.render.studio import _rendering_error
 
         if _rendering_error() is not None:
             pytest.skip(f"cannot draw here: {_rendering_error()}")

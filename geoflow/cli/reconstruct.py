@@ -87,7 +87,7 @@ def reconstruct(o: Options) -> None:
     scan.frame.check_steps(o.out.suffix.lower())
     generator, category = _load(o)
     if o.render is not None:
-        from geoflow.render.sheet import require_rendering
+        from geoflow.render.studio import require_rendering
 
         require_rendering()
     how: dict[str, Any] = {"steps": o.steps, "seed": o.seed, "resolution": int(o.resolution.value)}

@@ -2,6 +2,7 @@ from .data import HELD_OUT_PACKS as HELD_OUT_PACKS
 from .data import CharacterSource as CharacterSource
 from .model import JointPredictor as JointPredictor
 from .model import Skeleton as Skeleton
+from .picture import skeleton_parts as skeleton_parts
 from .rig import RiggedMesh as RiggedMesh
 from .rig import rig_mesh as rig_mesh
 from .rig import upright as upright
