@@ -11,7 +11,16 @@ from typing import Annotated
 import typer
 
 from geoflow.cli.errors import UsageError, check_picture, note
-from geoflow.cli.options import Checkpoint, Device, Overwrite, Seed, Steps, Up, Where, command
+from geoflow.cli.options import (
+    Checkpoint,
+    Device,
+    Overwrite,
+    Steps,
+    Up,
+    Where,
+    command,
+    seed_option,
+)
 from geoflow.files import check_target
 
 
@@ -31,23 +40,34 @@ FEW_JOINTS = 4
 class Options:
     """Of `geoflow joints`."""
 
-    mesh: Annotated[Path, typer.Argument(help="Mesh of a character, facing its front.")]
-    out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")] = Path("rig.glb")
+    mesh: Annotated[Path, typer.Argument(help="Mesh of a character, upright and facing its front.")]
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            help=".glb (mesh, skeleton, weights), .txt (RigNet's text) or .json (skeleton alone).",
+        ),
+    ] = Path("rig.glb")
     steps: Steps = 2
     format: Annotated[
-        RigFormat | None, typer.Option(help="File format; default: by the suffix of --out.")
+        RigFormat | None,
+        typer.Option(help="Must fit the suffix of --out, which decides if not given."),
     ] = None
-    up: Annotated[Up, typer.Option(help="Up axis of the mesh: y faces +z, z faces -y.")] = Up.y
+    up: Annotated[
+        Up, typer.Option(help="y for a character that faces +z, z for one that faces -y (Blender).")
+    ] = Up.y
     category: Annotated[
         Kind,
         typer.Option(
-            help="body: the 22 joints of a human; creature: any rig.", case_sensitive=False
+            help="body: the 22 joints of a human; creature: any rig; any: the network decides.",
+            case_sensitive=False,
         ),
     ] = Kind.any
     render: Annotated[
         Path | None, typer.Option(help="PNG to draw: skeleton from two sides, and a pose.")
     ] = None
-    seed: Seed = 0
+    seed: seed_option("Of the surface points and the noise.") = 0  # pyright: ignore[reportInvalidTypeForm]
     checkpoint: Checkpoint = "characters"
     device: Where = Device.auto
     overwrite: Overwrite = False
