@@ -9,14 +9,7 @@ from typing import Annotated
 
 import typer
 
-from geoflow.cli.errors import (
-    Device,
-    UsageError,
-    check_least,
-    note,
-    one_line,
-    usage,
-)
+from geoflow.cli.errors import Device, UsageError, check_least, note, one_line, usage
 from geoflow.files import check_target
 
 
@@ -94,8 +87,7 @@ def joints(
 
 
 def _check_suffix(out: Path, format: RigFormat | None) -> None:
-    suffix = out.suffix.lower()
-    if format is None and suffix not in SUFFIXES.values():
-        raise UsageError(f"--out must end in {' '.join(SUFFIXES.values())}; got {out}")
-    if format is not None and suffix != SUFFIXES[format]:
-        raise UsageError(f"--out must end in {SUFFIXES[format]} for {format.value}; got {out}")
+    wanted = list(SUFFIXES.values()) if format is None else [SUFFIXES[format]]
+    if out.suffix.lower() not in wanted:
+        kind = f" for {format.value}" if format else ""
+        raise UsageError(f"--out must end in {' '.join(wanted)}{kind}; got {out}")
