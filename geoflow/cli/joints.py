@@ -74,13 +74,10 @@ class Options:
 
     def check(self) -> None:
         """What can be checked before torch is imported."""
-        suffix = self.out.suffix.lower()
-        if self.format is None and suffix not in SUFFIXES.values():
-            raise UsageError(f"--out must end in {' '.join(SUFFIXES.values())}; got {self.out}")
-        if self.format is not None and suffix != SUFFIXES[self.format]:
-            raise UsageError(
-                f"--out must end in {SUFFIXES[self.format]} for {self.format.value}; got {self.out}"
-            )
+        wanted = list(SUFFIXES.values()) if self.format is None else [SUFFIXES[self.format]]
+        if self.out.suffix.lower() not in wanted:
+            kind = f" for {self.format.value}" if self.format else ""
+            raise UsageError(f"--out must end in {' '.join(wanted)}{kind}; got {self.out}")
         check_target(self.out, overwrite=self.overwrite)
         check_picture(self.render, overwrite=self.overwrite)
 
@@ -97,6 +94,10 @@ def joints(o: Options) -> None:
     from geoflow.joints.rig import rig_mesh, write_rig
     from geoflow.pretrained import load_joint_predictor
 
+    if o.render is not None:
+        from geoflow.render.studio import require_rendering
+
+        require_rendering()
     vertices, faces = read_mesh(o.mesh)
     predictor = load_joint_predictor(o.checkpoint, o.device.value)
     how = {"up": o.up.value, "steps": o.steps, "category": o.category.value, "seed": o.seed}
