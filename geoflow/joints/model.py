@@ -22,8 +22,9 @@ from geoflow.joints.skeleton import (
     build_tree,
     cluster_joints,
 )
-from geoflow.model.config import network_with, read_sampling, read_transport
+from geoflow.model.config import read_sampling, read_transport
 from geoflow.model.device import half_precision
+from geoflow.model.network import network_with
 
 MOST_POINTS = 4096
 LEAST_POINTS = 64

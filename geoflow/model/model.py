@@ -16,10 +16,10 @@ from geoflow.flow.condition import Condition
 from geoflow.model.config import (
     GridSettings,
     PointSettings,
-    network_with,
     read_transport,
 )
 from geoflow.model.device import half_precision
+from geoflow.model.network import network_with
 from geoflow.model.threads import single_threaded_torch
 
 Made = TypeVar("Made")

@@ -23,7 +23,8 @@ from geoflow.files import open_atomically
 from geoflow.flow.noise import draw_noise
 from geoflow.io.ply import ply_header, ply_rows
 from geoflow.model.checkpoint import load_checkpoint
-from geoflow.model.config import network_with, read_sampling, read_transport
+from geoflow.model.config import read_sampling, read_transport
+from geoflow.model.network import network_with
 from geoflow.surface.data import SurfaceSource, read_frame
 from geoflow.surface.recipes import DISTRIBUTION, shape_distribution
 from geoflow.training.loop import continued

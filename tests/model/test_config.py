@@ -9,11 +9,11 @@ from geoflow.model.config import (
     GridSettings,
     PointSettings,
     SamplingSettings,
-    network_with,
     read_grid_settings,
     read_point_settings,
     read_transport,
 )
+from geoflow.model.network import network_with
 from geoflow.networks import build_network
 from geoflow.surface.data import Frame, read_frame
 
