@@ -14,14 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from geoflow.flow.condition import Condition
-from geoflow.networks.layers import (
-    Block,
-    Conditioned,
-    CrossAttention,
-    SwiGLU,
-    normal_,
-    zeroed,
-)
+from geoflow.networks.layers import Block, Conditioned, CrossAttention, SwiGLU, normal_, zeroed
 
 
 class PointCode(nn.Module):
