@@ -129,12 +129,15 @@ class Batch:
         """Indices still to be made."""
         return [i for i in range(self.order.n) if i not in self.shapes]
 
+    def begin(self) -> None:
+        """Makes the folder and writes the manifest of what is kept."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.save()
+
     def run(
         self, generator: ObjectGenerator | PointGenerator | CloudMesher
     ) -> Iterator[dict[str, Any]]:
         """Makes and writes what is missing; yields each shape's manifest entry."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.save()
         stream = generator.stream(self.missing(), **self.order.request())
         try:
             for count, shape in enumerate(stream, 1):

@@ -111,6 +111,7 @@ def generate(o: Options) -> None:
     if o.resume and not batch.resumed:
         note(f"{o.out} holds no manifest to resume; starting afresh")
     generator = maker.load()
+    batch.begin()
     try:
         with progress_bar("generating", o.n, batch.kept) as advance:
             for entry in batch.run(generator):

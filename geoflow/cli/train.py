@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from geoflow.cli.errors import UsageError, check_run, note, one_line
-from geoflow.cli.options import Device, Overwrite, Where, command, seed_option
+from geoflow.cli.options import AtLeast, Device, Overwrite, Where, command, seed_option
 
 if TYPE_CHECKING:
     from geoflow.training.recipe import Recipe
@@ -44,7 +44,9 @@ class Options:
         ),
     ] = False
     steps: Annotated[
-        int | None, typer.Option(help="Length of the whole run; its stages keep their shares.")
+        int | None,
+        typer.Option(help="Length of the whole run; its stages keep their shares."),
+        AtLeast(1),
     ] = None
     set: Annotated[
         list[str],

@@ -135,7 +135,7 @@ def test_the_same_command_twice_gives_the_same_bytes(tiny, tmp_path):
 
 def test_a_shape_depends_on_its_seed_and_index_alone(tiny, tmp_path):
     made(generate(tiny, tmp_path / "all", "--n", 5))
-    made(generate(tiny, tmp_path / "lamps", "--n", 2, "--category", "lamp"))
+    made(generate(tiny, tmp_path / "lamps", "--n", 2, "--category", "Lamp"))
     everything, lamps = meshes(tmp_path / "all"), meshes(tmp_path / "lamps")
     assert set(lamps) == {"lamp_00000.obj", "lamp_00001.obj"}
     assert lamps["lamp_00001.obj"] == everything["lamp_00001.obj"]
@@ -196,7 +196,6 @@ def test_resolution_refines_the_same_shape(tiny, tmp_path):
     ("args", "words"),
     [
         (["--category", "chiar"], ["chair, lamp, vase", "did you mean 'chair'"]),
-        (["--category", "Lamp"], ["did you mean 'lamp'"]),
         (["--category", "zeppelin"], ["chair, lamp, vase", "'zeppelin'"]),
         (["--n", 0], ["--n", "at least 1", "0"]),
         (["--n", -3], ["--n", "-3"]),

@@ -346,7 +346,7 @@ def test_a_checkpoint_that_reads_no_clouds(cloud, tmp_path):
 
 
 def test_a_checkpoint_of_clouds(tiny_points, cloud, tmp_path):
-    assert "backbone grid" in error_of(run(tiny_points, cloud, tmp_path / "mesh.obj"))
+    assert "one that makes meshes" in error_of(run(tiny_points, cloud, tmp_path / "mesh.obj"))
 
 
 def test_python_refuses_what_is_no_category(tiny):

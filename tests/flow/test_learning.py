@@ -10,7 +10,7 @@ import pytest
 import torch
 from loading import load_module
 
-from geoflow.model.threads import single_threaded_torch
+from geoflow.model.batches import single_threaded_torch
 
 toy = load_module("toy", Path(__file__).parents[2] / "benchmarks" / "toy.py")
 STEPS, WITHIN = 2500, 4 * toy.STD
