@@ -42,7 +42,7 @@ _XZ = [{"id": lzma.FILTER_LZMA2, "preset": 6, "lc": 4, "pb": 0}]
 
 
 @dataclass(frozen=True)
-class Shape:
+class StoredShape:
     """One shape to be stored.
 
     Attributes:
@@ -125,7 +125,7 @@ class ShapeWriter:
             "categories": [],
             "shards": [],
         }
-        self._waiting: list[Shape] = []
+        self._waiting: list[StoredShape] = []
         self.names: set[str] = set()
         self.folder.mkdir(parents=True, exist_ok=True)
         if (self.folder / "dataset.json").exists():
@@ -140,7 +140,7 @@ class ShapeWriter:
             for shard in stored["shards"]:
                 self.names.update(row["name"] for row in _read_rows(self.folder, shard))
 
-    def add(self, shape: Shape) -> bool:
+    def add(self, shape: StoredShape) -> bool:
         """Takes one shape; true when that completed and stored a shard.
 
         Raises:

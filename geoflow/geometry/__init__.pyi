@@ -10,6 +10,7 @@ from .mesh import surface_mesh as surface_mesh
 from .mesh import vertex_normals as vertex_normals
 from .pointcloud import sample_surface as sample_surface
 from .sdf import mesh_to_sdf as mesh_to_sdf
+from .sdf import normalise as normalise
 from .sdf import sample_visible_surface as sample_visible_surface
 from .visible import sample_faces as sample_faces
 from .visible import sample_outside as sample_outside
