@@ -9,6 +9,7 @@ import typer
 from geoflow.cli.errors import OneLineGroup
 from geoflow.cli.errors import check_least as check_least
 from geoflow.cli.errors import note as note
+from geoflow.cli.errors import one_line as one_line
 from geoflow.cli.errors import script as script
 from geoflow.cli.errors import usage as usage
 from geoflow.cli.evaluate import evaluate
