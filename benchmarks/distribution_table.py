@@ -36,7 +36,7 @@ from geoflow import sample, time_grid
 from geoflow.files import write_atomically
 from geoflow.flow import sample_heun
 from geoflow.model import load_checkpoint, pick_device
-from geoflow.render.splats import draw_points
+from geoflow.render import camera_axes, join_tiles
 from geoflow.scores import mean_nearest
 from geoflow.surface import SurfaceSource
 from geoflow.surface import model as distributions
@@ -164,15 +164,53 @@ def measure(case: Case, run: Path, args: argparse.Namespace) -> dict[str, Any]:
 
 def picture(clouds: dict[tuple[str, int], np.ndarray], truth: np.ndarray) -> bytes:
     """PNG: a row a sampler, 1, 3 and 60 calls; the surface itself at the right of each."""
-    from geoflow.render.quick import sheet
-
     low, high = truth[:, :3].min(axis=0), truth[:, :3].max(axis=0)
     view = {"centre": (low + high) / 2, "radius": float(np.linalg.norm(high - low)) / 2}
     tiles = []
     for name in ("CFM", "Euler, r = t"):
         tiles += [draw_points(clouds[name, calls], 360, **view) for calls in DRAWN]
         tiles.append(draw_points(truth, 360, **view))
-    return sheet(np.stack(tiles), len(DRAWN) + 1)
+    return join_tiles(tiles, len(DRAWN) + 1)
+
+
+def draw_points(points: np.ndarray, size: int, *, centre: np.ndarray, radius: float) -> np.ndarray:
+    """A cloud as dots of one pixel; a pixel far behind its neighbours is darker (eye-dome shading).
+
+    Args:
+        points: (N, 3), y up, facing +z, or (N, 6) with RGB in [0, 1].
+        size: pixels a side.
+        centre, radius: sphere that the picture shows; points outside of it are cut off.
+
+    Returns:
+        (size, size, 3) uint8 on white.
+    """
+    across, up, back = camera_axes(azimuth=35, elevation=22)
+    place = (points[:, :3] - centre) / radius
+    column = np.rint((place @ across + 1) * (size - 1) / 2).astype(np.int64)
+    row = np.rint((1 - place @ up) * (size - 1) / 2).astype(np.int64)
+    near = place @ back  # larger is nearer
+    seen = np.flatnonzero((column >= 0) & (column < size) & (row >= 0) & (row < size))
+    order = seen[np.argsort(near[seen])]  # the nearest of a pixel is written last
+    pixel = row[order] * size + column[order]
+    depth = np.full(size * size, -np.inf)
+    depth[pixel] = near[order]
+    colour = np.ones((size * size, 3))
+    colour[pixel] = points[order, 3:].clip(0, 1) if points.shape[1] == 6 else (0.62, 0.70, 0.78)
+    shade = eye_dome(depth.reshape(size, size)).reshape(-1, 1)
+    picture = np.where(np.isfinite(depth)[:, None], colour * shade, 1.0)
+    return np.rint(255 * picture).astype(np.uint8).reshape(size, size, 3)
+
+
+def eye_dome(depth: np.ndarray) -> np.ndarray:
+    """(S, S) nearness, -inf for background -> (S, S) brightness in [0.25, 1]."""
+    known = np.isfinite(depth)
+    padded = np.pad(np.where(known, depth, -1e9), 1, constant_values=-1e9)
+    size = len(depth)
+    behind = np.zeros_like(depth)
+    for down, along in ((0, 1), (2, 1), (1, 0), (1, 2)):
+        neighbour = padded[down : down + size, along : along + size]
+        behind += np.clip(neighbour - np.where(known, depth, 1e9), 0, 0.05)
+    return 0.25 + 0.75 * np.exp(-25 * behind)
 
 
 # -- the table ------------------------------------------------------------------------------------

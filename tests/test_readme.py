@@ -102,7 +102,7 @@ def test_cheap_commands_run(call, tmp_path, monkeypatch):
     if call[0] in ("train", "distribution fit") or count > 4 or "--checkpoint" in call:
         pytest.skip("not cheap, or it needs a training run")
     if call[0] == "render":
-        from geoflow.render.sheet import _rendering_error
+        from geoflow.render.studio import _rendering_error
 
         if _rendering_error() is not None:
             pytest.skip(f"cannot draw here: {_rendering_error()}")

@@ -85,7 +85,7 @@ def reconstruct(
     if category is not None:
         usage(one_of, "--category", category, generator.categories)
     if render is not None:
-        from geoflow.render.sheet import require_rendering
+        from geoflow.render.studio import require_rendering
 
         require_rendering()
     with progress_bar("reconstructing", steps + 1) as advance:

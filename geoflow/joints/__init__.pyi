@@ -3,7 +3,7 @@ from .data import CharacterSource as CharacterSource
 from .model import JointPredictor as JointPredictor
 from .model import Skeleton as Skeleton
 from .model import read_clustering as read_clustering
-from .picture import add_skeleton as add_skeleton
+from .picture import skeleton_parts as skeleton_parts
 from .rig import RiggedMesh as RiggedMesh
 from .rig import rig_mesh as rig_mesh
 from .rig import upright as upright

@@ -17,7 +17,8 @@ from torch import Tensor
 from geoflow.files import write_atomically
 from geoflow.flow.condition import Condition
 from geoflow.flow.transport import get_transport
-from geoflow.render.quick import draw_clouds, draw_grids, sheet
+from geoflow.render.quick import draw_clouds, draw_grids
+from geoflow.render.tiles import join_tiles
 from geoflow.training.interrupts import Interrupt
 from geoflow.training.log import Log
 from geoflow.training.recipe import Recipe, Source
@@ -201,4 +202,4 @@ def draw_samples(trainer: Trainer) -> bytes:
             )
         shapes = trainer.source.decode(samples)
         tiles.append((draw_clouds if shapes.dim() == 3 else draw_grids)(shapes, 128))
-    return sheet(np.concatenate(tiles), len(labels))
+    return join_tiles(np.concatenate(tiles), len(labels))

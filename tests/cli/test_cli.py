@@ -547,7 +547,7 @@ def test_the_generator_loads_without_the_compiler():
 
 @pytest.fixture
 def needs_drawing():
-    from geoflow.render.sheet import _rendering_error
+    from geoflow.render.studio import _rendering_error
 
     if _rendering_error() is not None:
         pytest.skip(f"cannot draw here: {_rendering_error()}")
@@ -580,7 +580,7 @@ def test_render_refuses_what_it_cannot_draw(tmp_path):
 
 def test_render_without_opengl_is_one_line(tiny, tmp_path, monkeypatch):
     made(generate(tiny, tmp_path, "--n", 1))
-    monkeypatch.setattr("geoflow.render.sheet._rendering_error", lambda: "no OpenGL")
+    monkeypatch.setattr("geoflow.render.studio._rendering_error", lambda: "no OpenGL")
     result = run("render", tmp_path, "-o", tmp_path / "sheet.png")
     assert result.exit_code == 1 and not isinstance(result.exception, RuntimeError)
     assert "libegl1" in result.stderr.splitlines()[-1]
