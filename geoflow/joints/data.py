@@ -97,7 +97,7 @@ class CharacterSource:
         self.owner = torch.from_numpy(owner).to(device)
         self.rarity = torch.from_numpy(rarity).to(device)
         self.joints = torch.from_numpy(places).to(device)
-        labels = [CATEGORIES.index(c.category) for c in characters]
+        labels = [self.categories.index(c.category) for c in characters]
         self.labels = torch.tensor(labels, device=device)
         self.proportions = torch.tensor([PROPORTIONS[k] for k in CATEGORIES], device=device)
         shares = _weights(characters).double().cumsum(0)
@@ -122,7 +122,8 @@ class CharacterSource:
             )
         characters = [c for file in files for c in read_characters(file)]
         kept = [c for c in characters if c.pack not in HELD_OUT_PACKS]
-        return cls([_with_category(c) for c in kept], device)
+        known = [c if c.category in CATEGORIES else replace(c, category="creature") for c in kept]
+        return cls(known, device)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -281,12 +282,6 @@ def _check(characters: list[Character], size: int) -> None:
             raise ValueError(
                 f"{c.name}: category must be one of {', '.join(CATEGORIES)}; got {c.category!r}"
             )
-
-
-def _with_category(c: Character) -> Character:
-    if c.category in CATEGORIES:
-        return c
-    return replace(c, category="creature")
 
 
 def _weights(characters: list[Character]) -> Tensor:

@@ -14,14 +14,10 @@ from torch import Tensor
 from geoflow.checks import at_least, one_of
 from geoflow.flow.condition import Condition
 from geoflow.flow.noise import draw_noise
-from geoflow.joints.names import body_parents, is_humanoid
+from geoflow.joints.clusters import Clusters, agreement, cluster_joints
+from geoflow.joints.names import is_humanoid
 from geoflow.joints.rigs import fit_frame
-from geoflow.joints.skeleton import (
-    Clusters,
-    agreement,
-    build_tree,
-    cluster_joints,
-)
+from geoflow.joints.tree import body_parents, build_tree
 from geoflow.model.config import network_with, read_sampling, read_transport
 from geoflow.model.device import half_precision
 
@@ -36,7 +32,7 @@ MERGED = 2
 
 @dataclass(frozen=True)
 class Clustering:
-    """How travelled points become joints, see geoflow.joints.skeleton; tuned after training.
+    """How travelled points become joints, see geoflow.joints.clusters; tuned after training.
 
     Attributes:
         width: of `agreement`.
