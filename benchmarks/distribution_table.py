@@ -20,7 +20,6 @@ from __future__ import annotations
 import argparse
 import ast
 import json
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -29,46 +28,40 @@ from typing import Any
 
 import numpy as np
 import torch
+from script import add_device, argument_parser, run_script, say
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
-
-from geoflow import sample, time_grid
+from geoflow import PointDistribution, load_distribution, sample, time_grid
+from geoflow.checks import require
 from geoflow.files import write_atomically
 from geoflow.flow import sample_heun
 from geoflow.model import load_checkpoint, pick_device
 from geoflow.render import camera_axes, join_tiles
 from geoflow.scores import mean_nearest
-from geoflow.surface import SurfaceSource
+from geoflow.surface import SurfaceSource, read_shape
 from geoflow.surface import model as distributions
 from geoflow.training import RunOptions, Trainer, run_training, start_processes
 from geoflow.training.loop import within
 from geoflow.training.state import STATE
 
 CALLS, DRAWN, PART, SEED = (60, 6, 3, 1), (1, 3, 60), 1 << 17, 0
-BEGIN = time.monotonic()
-Sampler = Callable[[distributions.PointDistribution, torch.Tensor, int], torch.Tensor]
-
-
-def say(text: str) -> None:
-    """A line of progress."""
-    print(f"[{time.monotonic() - BEGIN:6.1f} s] {text}", file=sys.stderr, flush=True)
+Sampler = Callable[[PointDistribution, torch.Tensor, int], torch.Tensor]
 
 
 # -- samplers -------------------------------------------------------------------------------------
 
 
-def fold(model: distributions.PointDistribution, noise: torch.Tensor, calls: int) -> torch.Tensor:
+def fold(model: PointDistribution, noise: torch.Tensor, calls: int) -> torch.Tensor:
     """The cumulative map."""
     return model.sampling.sample(model.transport, model.net, noise, calls, cumulative=True)
 
 
-def euler(model: distributions.PointDistribution, noise: torch.Tensor, calls: int) -> torch.Tensor:
+def euler(model: PointDistribution, noise: torch.Tensor, calls: int) -> torch.Tensor:
     """r = t at every call."""
     times = time_grid(model.transport, calls)
     return sample(model.transport, model.net, noise, times, cumulative=False)
 
 
-def heun(model: distributions.PointDistribution, noise: torch.Tensor, calls: int) -> torch.Tensor:
+def heun(model: PointDistribution, noise: torch.Tensor, calls: int) -> torch.Tensor:
     """r = t, second order, at most so many calls."""
     times = time_grid(model.transport, max(1, (calls + 1) // 2))
     return sample_heun(model.transport, model.net, noise, times)
@@ -78,7 +71,7 @@ SAMPLERS: dict[str, Sampler] = {"CFM": fold, "Euler, r = t": euler, "Heun, r = t
 
 
 def draw(
-    sampler: Sampler, model: distributions.PointDistribution, noise: torch.Tensor, calls: int
+    sampler: Sampler, model: PointDistribution, noise: torch.Tensor, calls: int
 ) -> tuple[torch.Tensor, float]:
     """(N, C) points of the normalised frame, and the seconds they took."""
     on_gpu = noise.device.type == "cuda"
@@ -126,12 +119,13 @@ def fit(case: Case, run: Path, args: argparse.Namespace, accelerator: Any) -> No
     say(f"{case.label}: {plan.steps} steps of {plan.batch} points, from step {trainer.step}")
     say(run_training(trainer, run, RunOptions(compile=compile, save_minutes=1.0)))
     if trainer.step < plan.steps:
+        say("interrupted; repeat the command to go on")
         raise KeyboardInterrupt
 
 
 def measure(case: Case, run: Path, args: argparse.Namespace) -> dict[str, Any]:
     """Every sampler at every number of calls, and pictures."""
-    model = distributions.load_distribution(run, args.device.type)
+    model = load_distribution(run, args.device.type)
     if args.lead is not None:
         model.sampling = replace(model.sampling, lead=args.lead)
     random = torch.Generator(args.device).manual_seed(SEED + 1)
@@ -242,7 +236,7 @@ def table(results: list[dict[str, Any]]) -> str:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argument_parser(__doc__)
     parser.add_argument("meshes", nargs="*", type=Path, metavar="MESH")
     parser.add_argument("--minutes", type=float, default=4.0, help="of training for each form")
     parser.add_argument("--out", type=Path, required=True)
@@ -252,7 +246,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, help="points a step")
     parser.add_argument("--width", type=int, default=512)
     parser.add_argument("--depth", type=int, default=6)
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    add_device(parser)
     parser.add_argument("--texture", action="store_true", help="learn colours too")
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="NAME=VALUE",
@@ -267,12 +261,14 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     args = parse()
+    if args.meshes:
+        require("accelerate")
     results = args.out / "results"
     for folder in (results, args.out / "pictures", args.out / "runs"):
         folder.mkdir(parents=True, exist_ok=True)
     accelerator = start_processes(args.device) if args.meshes else None
     for mesh in args.meshes:
-        vertices, faces, colours = distributions.read_shape(mesh, texture=args.texture)
+        vertices, faces, colours = read_shape(mesh, texture=args.texture)
         source = SurfaceSource(vertices, faces, args.device, colours)
         for form in args.forms:
             case = Case(mesh.stem, form, source)
@@ -288,9 +284,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        sys.exit(f"distribution_table: {error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted; repeat the command to go on")
+    run_script(main)

@@ -33,8 +33,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from script import BEGIN, add_device, argument_parser, say
-from script import run as run_script
+from script import BEGIN, add_device, argument_parser, run_script, say
 from shape_sets import (
     SEED,
     Chosen,

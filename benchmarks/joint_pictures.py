@@ -9,19 +9,21 @@ joints are drawn green. Two network calls.
 
 from __future__ import annotations
 
-import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
+from script import argument_parser, run_script
 
 from geoflow import JointPredictor, load_joint_predictor, read_mesh, rig_mesh
 from geoflow.files import write_atomically
-from geoflow.joints import HELD_OUT_PACKS, Character, read_characters, skeleton_parts
-from geoflow.joints.rigs import fit_frame
+from geoflow.joints import (
+    HELD_OUT_PACKS,
+    Character,
+    fit_frame,
+    read_characters,
+    skeleton_parts,
+)
 from geoflow.render import CLAY, Studio, join_tiles
 
 SIZE, COLUMNS, TRUTH = 320, 6, (0.1, 0.6, 0.2)
@@ -65,7 +67,7 @@ def of_cloud(predictor: JointPredictor, character: Character) -> np.ndarray:
 
 def main() -> None:
     """Writes the sheet."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argument_parser(__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--meshes", type=Path, required=True)
     parser.add_argument("--rigs", type=Path, action="append", required=True)
@@ -84,4 +86,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -9,17 +9,15 @@ characters. Compiled on a GPU.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from script import add_device, argument_parser, run_script
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
+from geoflow.checks import require
 from geoflow.joints import CharacterSource
 from geoflow.model import pick_device
 from geoflow.recipes import get_recipe
@@ -39,12 +37,13 @@ def milliseconds(call: Callable[[], object], steps: int, device: torch.device) -
 
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argument_parser(__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--steps", type=int, default=40)
-    parser.add_argument("--device", default="auto")
+    add_device(parser)
     options = parser.parse_args()
+    require("accelerate")
     accelerator = start_processes(pick_device(options.device))
     device = accelerator.device
     source = CharacterSource.open(options.data, device)
@@ -69,4 +68,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

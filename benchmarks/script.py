@@ -28,7 +28,7 @@ def say(text: str) -> None:
     print(f"[{time.monotonic() - BEGIN:6.1f} s] {text}", file=sys.stderr, flush=True)
 
 
-def run(main: Callable[[], None]) -> None:
+def run_script(main: Callable[[], None]) -> None:
     """Runs a script; an expected error is one line and an exit code, as those of `geoflow`."""
     import typer
 
