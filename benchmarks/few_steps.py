@@ -290,7 +290,7 @@ def run_grids(
     pool: ProcessPoolExecutor,
 ) -> tuple[dict[str, ShapeSet], dict[Sampler, ShapeSet], dict[str, Any]]:
     """Real and generated sets by way of meshes, and what is measured of meshes and grids alone."""
-    grids = read_grids(chosen, generator, max(1, args.workers))
+    grids = read_grids(chosen, generator)
     truncation = chosen.dataset.truncation
     factor = truncation / 127
     say("read " + " and ".join(f"{len(g)} {name}" for name, g in grids.items()) + " shapes")

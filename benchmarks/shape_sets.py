@@ -165,9 +165,10 @@ def choose(
     if absent:
         raise ValueError(f"{folder} lacks the checkpoint's categories {', '.join(absent)}")
     number = {category: k for k, category in enumerate(categories)}
+    known = np.array([number.get(category, -1) for category in dataset.categories])
     splits = {}
     for split, limit in (("validation", per_category), ("train", train_limit)):
-        labels = np.array([number.get(row["category"], -1) for row in dataset.rows(split)])
+        labels = known[dataset.labels(split)]
         places = [np.flatnonzero(labels == k)[:limit] for k in range(len(categories))]
         counts = [len(part) for part in places]
         if min(counts) < per_category:
@@ -200,7 +201,7 @@ def read_clouds(chosen: Chosen) -> dict[str, ShapeSet]:
     return sets
 
 
-def read_grids(chosen: Chosen, generator: ObjectGenerator, workers: int) -> dict[str, np.ndarray]:
+def read_grids(chosen: Chosen, generator: ObjectGenerator) -> dict[str, np.ndarray]:
     """Validation and training grids (N, R, R, R) int8 in units of truncation / 127.
 
     Raises:
@@ -212,7 +213,7 @@ def read_grids(chosen: Chosen, generator: ObjectGenerator, workers: int) -> dict
             f"{dataset.folder} and the checkpoint differ in the truncation of the grids"
         )
     return {
-        split: dataset.load_sdf(generator.resolution, split, workers)[0][keep]
+        split: dataset.load_sdf(generator.resolution, split)[0][keep]
         for split, (keep, _) in chosen.splits.items()
     }
 

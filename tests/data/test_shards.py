@@ -9,9 +9,9 @@ import pytest
 
 from geoflow.data.shards import (
     SHARD_SIZE,
-    StoredShape,
     ShapeDataset,
     ShapeWriter,
+    StoredShape,
     decode_sdf,
     encode_sdf,
     split_of,
@@ -55,7 +55,7 @@ def test_codec_keeps_the_surface_and_the_ends_of_the_band():
 
 def test_round_trip_in_order(folder):
     data = ShapeDataset.open(folder)
-    sdf, category, names = data.load_sdf(R, "all", workers=3)
+    sdf, category, names = data.load_sdf(R, "all")
     points, normals = data.load_points("all")
     assert len(names) == SHARD_SIZE + 12 and len(data.shards) == 2
     assert set(data.categories) == {"bed", "chair"}

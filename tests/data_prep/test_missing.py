@@ -22,6 +22,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
         ("anny", "data_prep/anny_bodies.py", ["OUT/a.npz"], "read the top of data_prep/anny_"),
         ("bpy", "data_prep/infinigen_objects.py", ["OUT"], "read the top of data_prep/infinigen"),
         ("igl", "data_prep/objects.py", ["MESHES", "--out", "OUT"], "pip install 'geoflow[data]'"),
+        ("accelerate", "benchmarks/joint_step_cost.py", ["OUT"], "pip install 'geoflow[train]'"),
     ],
 )
 def test_a_missing_module_is_one_line(tmp_path, module, script, arguments, install):
