@@ -27,14 +27,14 @@ from geoflow import JointPredictor, Skeleton, load_joint_predictor
 from geoflow.joints import (
     HELD_OUT_PACKS,
     Character,
+    Clustering,
     joint_scores,
     match_joints,
     mean_scores,
     read_characters,
-    read_clustering,
     tree_recall,
 )
-from geoflow.model import read_sampling
+from geoflow.model import read_part, read_sampling
 
 Find = Callable[[Character, int], Skeleton]
 """(character, seed of the noise) -> its skeleton."""
@@ -111,7 +111,8 @@ def main() -> None:
         parser.error(f"--seeds must be at least 1; got {options.seeds}")
     predictor = load_joint_predictor(options.checkpoint, options.device)
     if options.clustering:
-        predictor.clustering = read_clustering(options.clustering)
+        found = {"clustering": options.clustering}
+        predictor.clustering = read_part(found, "clustering", Clustering)
     if options.sampling:
         predictor.sampling = read_sampling({"sampling": options.sampling})
     sets: dict[str, tuple[str, list[Character]]] = {}

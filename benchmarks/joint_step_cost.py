@@ -9,7 +9,6 @@ characters. Compiled on a GPU.
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +20,7 @@ from geoflow.checks import require
 from geoflow.joints import CharacterSource
 from geoflow.model import pick_device
 from geoflow.recipes import get_recipe
-from geoflow.training import Trainer, start_processes
+from geoflow.training import Trainer, set_fields, start_processes
 
 
 def milliseconds(call: Callable[[], object], steps: int, device: torch.device) -> float:
@@ -51,9 +50,9 @@ def main() -> None:
     source.batch(options.batch, draws)
     cost = milliseconds(lambda: source.batch(options.batch, draws), options.steps, device)
     print(f"batch alone {cost:.1f} ms", flush=True)
-    recipe = dataclasses.replace(get_recipe("characters-joints"), batch=options.batch)
+    recipe = set_fields(get_recipe("characters-joints"), [f"batch={options.batch}"])
     for name, instant in (("r = t", 1.0), ("r > t", 0.0)):
-        trainer = Trainer(dataclasses.replace(recipe, instant=instant), source, 0, accelerator)
+        trainer = Trainer(set_fields(recipe, [f"instant={instant}"]), source, 0, accelerator)
         if device.type == "cuda":
             trainer.compile()
         for _ in range(12 if device.type == "cuda" else 1):

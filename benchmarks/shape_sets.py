@@ -208,7 +208,7 @@ def read_grids(chosen: Chosen, generator: ObjectGenerator) -> dict[str, np.ndarr
         ValueError: the data set's truncation is not the checkpoint's.
     """
     dataset = chosen.dataset
-    if abs(dataset.truncation - generator.config["data"]["truncation"]) > 1e-6:
+    if abs(dataset.truncation - generator.data.truncation) > 1e-6:
         raise ValueError(
             f"{dataset.folder} and the checkpoint differ in the truncation of the grids"
         )
@@ -274,7 +274,7 @@ def cloud_draw(generator: PointGenerator, sampler: Sampler) -> Draw:
         times, cond = time_grid(transport, (sampler.calls + 1) // 2), generator.condition(names)
         with half_precision(device):
             made = sample_heun(transport, generator.net, noise.to(device), times, cond)
-        return made * generator.settings.std
+        return made * generator.data.std
 
     return (
         heun

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import statistics
 import sys
 import time
@@ -25,7 +24,7 @@ from script import add_device, argument_parser, run_script
 from geoflow.model import half_precision, pick_device
 from geoflow.recipes import get_recipe
 from geoflow.shapes import GridSource
-from geoflow.training import Trainer
+from geoflow.training import Trainer, set_fields
 
 CATEGORIES, SHAPES = 15, 600
 
@@ -55,8 +54,8 @@ def make_trainer(
     args: argparse.Namespace, source: GridSource, device: torch.device, cumulative: bool
 ) -> Trainer:
     """A trainer of the recipe, past its part that trains r = t only; or with that part alone."""
-    recipe = get_recipe(args.recipe)
-    recipe = dataclasses.replace(recipe, batch=args.batch, instant=0.0 if cumulative else 1.0)
+    instant = 0.0 if cumulative else 1.0
+    recipe = set_fields(get_recipe(args.recipe), [f"batch={args.batch}", f"instant={instant}"])
     accelerator: Any = OneProcess(device)
     trainer = Trainer(recipe, source, 0, accelerator)
     if device.type == "cuda" and not args.no_compile:

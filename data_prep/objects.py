@@ -38,7 +38,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need 
 from parts.sources import Source, find_sources
 
 from geoflow.checks import one_of, require
-from geoflow.cli import note, progress_bar, script, usage
+from geoflow.cli import note, progress_bar, script
 from geoflow.data import ShapeWriter, StoredShape, split_of
 from geoflow.geometry import mesh_to_sdf, normalise, sample_visible_surface
 
@@ -230,9 +230,9 @@ def main(
     only_split: Annotated[str, typer.Option(help="Take only train or validation.")] = "",
 ) -> None:
     """Converts meshes into a data set of signed distance grids and surface points."""
-    usage(one_of, "--up", up, UP)
+    one_of("--up", up, UP)
     if only_split:
-        usage(one_of, "--only-split", only_split, ("train", "validation"))
+        one_of("--only-split", only_split, ("train", "validation"))
     for path in sources:
         if not path.exists():
             raise typer.BadParameter(f"{path} does not exist", param_hint="SOURCE")

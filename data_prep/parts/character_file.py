@@ -10,7 +10,8 @@ import numpy as np
 import typer
 
 from geoflow import write_mesh
-from geoflow.cli import note, progress_bar, usage
+from geoflow.checks import ArgumentError
+from geoflow.cli import note, progress_bar
 from geoflow.files import check_target
 from geoflow.joints import Character, joint_diameters, read_characters, write_characters
 
@@ -50,7 +51,10 @@ def to_character(
 
 def check_request(out: Path, meshes: Path | None) -> None:
     """Fails at once where a command cannot be carried out; makes the folder for meshes."""
-    usage(lambda: check_target(out, overwrite=True))
+    try:
+        check_target(out, overwrite=True)
+    except ValueError as error:
+        raise ArgumentError(str(error)) from None
     if meshes is not None:
         meshes.mkdir(parents=True, exist_ok=True)
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
 from geoflow.cli.errors import OneLineGroup
-from geoflow.cli.errors import check_least as check_least
 from geoflow.cli.errors import note as note
 from geoflow.cli.errors import one_line as one_line
 from geoflow.cli.errors import script as script
-from geoflow.cli.errors import usage as usage
 from geoflow.cli.evaluate import evaluate
 from geoflow.cli.generate import generate
 from geoflow.cli.info import info
@@ -20,7 +19,7 @@ from geoflow.cli.progress import progress_bar as progress_bar
 from geoflow.cli.reconstruct import reconstruct
 from geoflow.cli.render import render
 from geoflow.cli.surface import distribution
-from geoflow.cli.train import recipes, train
+from geoflow.cli.train import pack, recipes, train
 
 app = typer.Typer(
     name="geoflow",
@@ -30,9 +29,37 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (generate, reconstruct, joints, render, evaluate, train, recipes, info):
+for command in (
+    generate,
+    reconstruct,
+    joints,
+    render,
+    evaluate,
+    train,
+    recipes,
+    pack,
+    info,
+):
     app.command()(command)
 app.add_typer(distribution)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from geoflow import __version__
+
+        print(f"geoflow {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", callback=_version, is_eager=True),
+    ] = False,
+) -> None:
+    """3D shapes in one or a few network calls."""
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from geoflow.flow.condition import Condition
 from geoflow.joints.rigs import LONGEST, Character, read_characters
+from geoflow.render.quick import draw_clouds
 
 HELD_OUT_PACKS = ("fish_pack", "kaykit")
 """Never trained on, wherever they are found."""
@@ -162,6 +163,15 @@ class CharacterSource:
     def decode(self, samples: Tensor) -> Tensor:
         """Samples are in the frame of the characters already."""
         return samples
+
+    def picture(self, samples: Tensor, size: int) -> np.ndarray:
+        """(B, N, 3) samples -> (B, size, size, 3) uint8."""
+        return draw_clouds(self.decode(samples), size)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Of the network."""
+        return {"categories": len(self.categories)}
 
     def describe(self) -> dict[str, Any]:
         """What a checkpoint must know of its data."""

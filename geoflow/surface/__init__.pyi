@@ -1,3 +1,3 @@
 from .data import SurfaceSource as SurfaceSource
-from .data import read_shape as read_shape
-from .model import PointDistribution as PointDistribution
+from .model import SurfaceModel as SurfaceModel
+from .recipes import SURFACE_FORMS as SURFACE_FORMS

@@ -3,7 +3,8 @@
 import pytest
 from typer.testing import CliRunner
 
-from geoflow.cli import script, usage
+from geoflow.checks import at_least
+from geoflow.cli import script
 
 
 def fail_with(error):
@@ -42,11 +43,11 @@ def test_another_error_keeps_its_traceback():
 
 def test_a_wrong_argument_is_code_two():
     def main(count: int = 1) -> None:
-        usage(int, "many")
+        at_least("--count", 0, 1)
 
     assert CliRunner().invoke(script(main), ["--count", "x"]).exit_code == 2
     result = CliRunner().invoke(script(main))
-    assert result.exit_code == 2 and "many" in result.stderr
+    assert result.exit_code == 2 and "--count must be at least 1" in result.stderr
 
 
 def test_an_interrupt_is_code_130():

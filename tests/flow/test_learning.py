@@ -16,7 +16,7 @@ import torch
 from geoflow.flow.objective import TimeSampling, cumulative_loss, mean_square
 from geoflow.flow.sampling import sample, time_grid
 from geoflow.flow.transport import Transport, get_transport
-from geoflow.model.threads import single_threaded_torch
+from geoflow.model.batches import single_threaded_torch
 
 RADIUS, STD, DATA_STD = 0.8, 0.05, 0.568
 STEPS, BATCH, RATE = 2500, 256, 3e-3
