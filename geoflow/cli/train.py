@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -79,7 +80,7 @@ def train(o: Options) -> None:
 
     device = pick_device(o.device.value)
     found = o.resume and (o.out / STATE).exists()
-    recipe = _resumed(recipe, o) if found else _fresh(recipe, o)
+    recipe, settings = _resumed(recipe, o) if found else _fresh(recipe, o)
     accelerator = start_processes(device)
     source = recipe.source.open(o.data, accelerator.device, **recipe.source_arguments)
     compile = o.compile and device.type == "cuda"
@@ -102,24 +103,24 @@ def train(o: Options) -> None:
         sample_minutes=o.sample_minutes,
         compile=compile,
         tensorboard=o.tensorboard,
-        settings=o.settings,
+        settings=tuple(settings),
     )
     line = run_training(trainer, o.out, options, draw_samples)
     if trainer.main:
         print(line)
 
 
-def _fresh(recipe: Recipe, o: Options) -> Recipe:
-    """The recipe of a run that begins."""
+def _fresh(recipe: Recipe, o: Options) -> tuple[Recipe, Sequence[str]]:
+    """The recipe of a run that begins, and what was set."""
     from geoflow.training.recipe import set_fields
 
     if recipe.needs and o.init is None:
         raise UsageError(f"{recipe.name} needs --init, {recipe.needs}")
-    return set_fields(recipe, o.settings)
+    return set_fields(recipe, o.settings), o.settings
 
 
-def _resumed(recipe: Recipe, o: Options) -> Recipe:
-    """The recipe of a run that goes on; options that would change it are refused."""
+def _resumed(recipe: Recipe, o: Options) -> tuple[Recipe, Sequence[str]]:
+    """The same of a run that goes on; options that would change it are refused."""
     from geoflow.training.loop import check_same, settings_of
     from geoflow.training.recipe import set_fields
 
@@ -132,7 +133,7 @@ def _resumed(recipe: Recipe, o: Options) -> Recipe:
             )
     recipe = set_fields(recipe, kept)
     check_same(recipe, o.out)
-    return recipe
+    return recipe, kept
 
 
 @one_line

@@ -9,9 +9,10 @@ value, and divided by P_r(t, t) so that it stays finite at the data end (dP/dt =
     R = Q(t, r) (m - m_t|data) - P(t, r) / P_r(t, t)  D_t m        for every form
 
 The slope D_t m is a difference over a step h, so R holds the network's own error times
-P / (P_r h), which grows into noise. Divided by f = max(1, Q, |P / (P_r h)|), the target m - R / f
-is m(x + h v, t + h, r), moved a share of about h / (r - t) towards m_t|data: near a weighted mean
-of network and data. That slows a divergence of the network; it is no proof against one.
+P / (P_r h), which grows into noise. Divided by f = max(Q, |P / (P_r h)|), which is never below 1,
+the target m - R / f is m(x + h v, t + h, r), moved a share of about h / (r - t) towards m_t|data:
+near a weighted mean of network and data. That slows a divergence of the network; it is no proof
+against one.
 
 `Semigroup` (the paper's self-distillation): the same condition over a finite step, psi_{t->r} is
 psi_{s->r} after psi_{t->s}, so
@@ -162,18 +163,32 @@ class Residual(Targets):
         x, tau_t, tau_r, cond, m, instant = jump
         tau_s = _between(tau_t, tau_r, self.share, self.step)
         t, s, r = (transport.schedule.unclock(tau) for tau in (tau_t, tau_s, tau_r))
+        slope = self.slope(transport, net, x, t, s, r, m, cond)
         h = _wide(s - t, x)
+        q, gap = transport.residual_scales(t, r, x)
+        f = torch.maximum(q, gap.abs() / h.abs().clamp(min=1e-12))
+        return m - (q * (m - instant) - gap * slope) / f
+
+    def slope(
+        self,
+        transport: Transport,
+        net: Net,
+        x: Tensor,
+        t: Tensor,
+        s: Tensor,
+        r: Tensor,
+        m: Tensor,
+        cond: Any = None,
+    ) -> Tensor:
+        """D_t m(x, t, r) along the network's own velocity, (k, ...); a difference goes to s."""
         v = transport.velocity(x, transport.predict(net, x, t, t, cond), t)
         if self.derivative == "jvp":
-            slope = torch.func.jvp(
+            return torch.func.jvp(
                 lambda x, t: transport.predict(net, x, t, r, cond), (x, t), (v, torch.ones_like(t))
             )[1]
-        else:
-            ahead = transport.predict(net, x + h * v, s, r, cond)
-            slope = torch.where(h == 0, 0.0, (ahead - m) / h.masked_fill(h == 0, 1))
-        q, gap = transport.residual_scales(t, r, x)
-        f = torch.maximum(q, gap.abs() / h.abs().clamp(min=1e-12)).clamp(min=1)
-        return m - (q * (m - instant) - gap * slope) / f
+        h = _wide(s - t, x)
+        ahead = transport.predict(net, x + h * v, s, r, cond)
+        return torch.where(h == 0, 0.0, (ahead - m) / h.masked_fill(h == 0, 1))
 
 
 @dataclass(frozen=True)

@@ -236,8 +236,8 @@ def read_shape(
         vertices, faces = meshes.read_mesh(path)
     if texture and look is None:
         raise ValueError(
-            f"{path.name}: --texture needs colours of vertices or faces or a picture inside of the "
-            "file (.glb); it has none; leave --texture out"
+            f"{path.name}: texture=true needs colours of vertices or faces, or a picture inside of "
+            "the file (.glb); it has none; leave it out"
         )
     return vertices, faces, look if texture else None
 

@@ -142,7 +142,9 @@ def run_training(trainer: Trainer, run: Path, options: RunOptions, draw: Draw | 
     """
     if trainer.main:
         (run / "samples").mkdir(parents=True, exist_ok=True)
-        described = trainer.recipe.described() | {"set": list(options.settings)}
+        described = trainer.recipe.described() | {
+            "set": [s for s in options.settings if not s.startswith("steps=")]
+        }
         write_atomically(run / RECIPE, json.dumps(described, indent=2).encode())
     trainer.accelerator.wait_for_everyone()
     log = Log(run, trainer.step, options.tensorboard) if trainer.main else None

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geoflow.checks import one_of
+from geoflow.checks import ArgumentError, one_of
 from geoflow.flow.condition import Condition
 from geoflow.flow.objective import Loss, TimeSampling
 from geoflow.flow.targets import Residual, Targets
@@ -191,17 +191,20 @@ def set_fields(recipe: Recipe, settings: Iterable[str]) -> Recipe:
             length of the whole run, in which stages keep their share. A value is JSON, or a word.
 
     Raises:
-        ValueError: no such name, or a value of another kind.
+        ArgumentError: no such name, or a value of another kind.
     """
     for setting in settings:
         name, equals, text = setting.partition("=")
         if not equals:
-            raise ValueError(f"--set must be NAME=VALUE, such as batch=64; got {setting!r}")
+            raise ArgumentError(f"--set must be NAME=VALUE, such as batch=64; got {setting!r}")
         try:
             value = json.loads(text)
         except ValueError:
             value = text
-        recipe = _set(recipe, name, value)
+        try:
+            recipe = _set(recipe, name, value)
+        except ValueError as error:
+            raise ArgumentError(f"--set {setting}: {error}") from None
     return recipe
 
 
@@ -233,7 +236,7 @@ def _set(recipe: Recipe, name: str, value: Any) -> Recipe:
     names = ["steps", *own, *stage]
     for group in GROUPS:
         names += _plain(getattr(recipe, group))
-    one_of("--set", name, [*names, *(n for known in tables.values() for n in known)])
+    one_of("the name", name, [*names, *(n for known in tables.values() for n in known)])
     return recipe
 
 
@@ -257,7 +260,7 @@ def _like(name: str, value: Any, example: Any) -> Any:
         good = (number and math.isfinite(value)) or (value is None and name == "adaptive")
         what = "a finite number"
     if not good:
-        raise ValueError(f"--set {name} must be {what}; got {value!r}")
+        raise ValueError(f"{name} must be {what}; got {value!r}")
     return float(value) if isinstance(example, float) and value is not None else value
 
 

@@ -26,6 +26,37 @@ def test_one_joint_with_a_wide_spread_is_not_split():
     np.testing.assert_allclose(found.joints[0], 0, atol=0.003)
 
 
+def line(*groups):
+    """Points on the x axis: (how many, where) each."""
+    return np.concatenate([np.tile([x, 0, 0], (count, 1)) for count, x in groups])
+
+
+def test_a_joint_is_the_mean_of_its_points_weighted_by_density_by_hand():
+    """Two points at 0 and one 1.5 bandwidths away: its density is 1 + 2 k, theirs 2 + k."""
+    found = cluster_joints(line((2, 0.0), (1, 0.018)))
+    k = np.exp(-0.5 * 1.5**2)
+    want = 0.018 * (1 + 2 * k) / (2 * (2 + k) + 1 + 2 * k)
+    np.testing.assert_allclose(found.joints, [[want, 0, 0]], rtol=1e-5)
+    assert found.confidence.tolist() == [1]
+
+
+def test_confidence_by_hand():
+    """One point between 16 and 8 is the saddle; of 16 with a tail, one of 19 points lies too far.
+
+    The saddle has the density 1 + 24 k, the 8 have 8 + k: below 0.7 of it, so they stand out.
+    """
+    apart = 0.023
+    k = np.exp(-0.5 * (apart / 0.012) ** 2)
+    points = line((16, 0.0), (8, 2 * apart), (1, apart), (1, -apart), (1, -2 * apart))
+    found = cluster_joints(points)
+    assert found.owner.tolist() == [0] * 16 + [1] * 8 + [0] * 3
+    saddle = 1 + 24 * k
+    want = [18 / 19 * (1 - saddle / (16 + 2 * k)), 1 - saddle / (8 + k)]
+    np.testing.assert_allclose(found.confidence, want, rtol=1e-5)
+    whole = cluster_joints(points, prominence=saddle / (8 + k) - 1e-6)
+    assert len(whole.joints) == 1  # it is one joint where less of a saddle is enough
+
+
 def bridge():
     """Surface points along a line that travel to 0 or 0.12; a quarter ends on the way."""
     rng = np.random.default_rng(0)
@@ -44,6 +75,15 @@ def test_points_on_the_way_between_two_joints_count_little():
     away = (np.abs(starts[:, 0] - 0.15) > 0.08) & ~middle
     assert weights[middle].mean() < 0.75 * weights[away].mean()
     assert (weights >= 0.03).all() and (weights <= 1).all()
+
+
+def test_one_neighbour_that_differs_does_not_count():
+    starts = np.arange(20)[:, None] * [0.01, 0, 0]
+    ends = np.zeros((20, 3))
+    ends[10] = 1
+    want = np.ones(20)
+    want[10] = 0.03
+    np.testing.assert_allclose(agreement(starts, ends), want)
 
 
 def test_a_bridge_adds_no_joint():

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from toys.bodies import tube
+from toys.bodies import PERSON, person, tube
 from toys.checkpoints import trainer_of
 from toys.glbs import posed, prep, read_own
 from typer.testing import CliRunner
@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from geoflow.cli import app
 from geoflow.io.meshes import write_mesh
 from geoflow.joints.rig import RiggedMesh, own_frame, rig_mesh, upright, write_rig
+from geoflow.joints.scores import cd_j2j
 from geoflow.joints.skin import pose_mesh, skin_mesh
 from geoflow.model.checkpoint import save_checkpoint
 from geoflow.pretrained import load_joint_predictor
@@ -91,6 +92,23 @@ def test_a_pose_is_what_a_reader_of_the_file_makes(checkpoint, body, tmp_path):
     read = read_own(path)
     np.testing.assert_allclose(moved, posed(read, turns), atol=1e-5)
     np.testing.assert_allclose(posed(read), rig.vertices, atol=1e-5)
+
+
+def test_the_bundled_weights_find_the_22_joints_of_a_person():
+    """CD-J2J is 1.0 to 1.1 % over seeds; 2.8 % where the person faces back, more where it lies."""
+    known, vertices, faces = person()
+    predictor = load_joint_predictor("characters", "cpu")
+    assert predictor.categories == ["body", "creature"]
+    rig = rig_mesh(predictor, vertices, faces, category="body")
+    assert sorted(rig.names) == sorted(known)
+    reference, scale = np.array(list(known.values())), 1.8 / np.ptp(vertices, axis=0).max()
+    assert cd_j2j(scale * rig.joints, scale * reference) < 0.016
+    apart = np.linalg.norm(rig.joints[:, None] - reference, axis=2)
+    assert [list(known)[k] for k in apart.argmin(1)] == rig.names
+    parents = {
+        n: rig.names[p] if p >= 0 else None for n, p in zip(rig.names, rig.parents, strict=True)
+    }
+    assert {n: above for n, (above, *_) in PERSON.items() if n in known}.items() <= parents.items()
 
 
 def standing(up):

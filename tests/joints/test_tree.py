@@ -20,9 +20,9 @@ def test_a_body_gets_its_tree():
 
 def test_bones_stay_inside_the_body():
     """Two ends of a horseshoe are near each other, but not through the body."""
-    turn = np.linspace(0.25, 2 * np.pi - 0.25, 9)
-    joints = np.stack((np.sin(turn), -np.cos(turn), np.zeros(9)), 1) * 0.5
-    points, normals = tubes(joints, np.arange(9) - 1)
+    turn = np.linspace(0.3, 2 * np.pi - 0.3, 9)
+    joints = np.stack((np.zeros(9), np.sin(turn), -np.cos(turn)), 1) * 0.5
+    points, normals = tubes(joints, np.arange(9) - 1, 0.03)
     parents = build_tree(joints, points, normals)
     edges = {frozenset((k, int(p))) for k, p in enumerate(parents) if p >= 0}
     assert edges == {frozenset((k, k + 1)) for k in range(8)}
@@ -32,6 +32,41 @@ def test_a_fish_begins_at_its_front():
     joints = np.stack((np.zeros(5), np.zeros(5), np.linspace(-0.8, 0.8, 5)), 1)
     points, normals = tubes(joints, np.arange(5) - 1)
     assert build_tree(joints, points, normals).tolist() == [1, 2, 3, 4, -1]
+
+
+def tree_by_length(half):
+    """The tree of joints and their mirror images where the inside of the body does not matter."""
+    joints = np.array(half)
+    joints = np.concatenate((joints, joints[joints[:, 0] > 0] * (-1, 1, 1)))
+    return build_tree(joints, *tubes(joints, [-1] + [0] * (len(joints) - 1)), outside=0.0).tolist()
+
+
+def test_a_limb_hangs_together_before_it_hangs_on_the_trunk():
+    """The elbow is 0.2 from the spine and 0.25 from its shoulder: times 1.4 the spine is farther.
+
+    Knees are 0.16 apart and 0.4 from their hips: times 3 the other knee is farther.
+    """
+    spine = [(0, 0, 0), (0, 0.25, 0), (0, 0.5, 0)]
+    assert tree_by_length([*spine, (0.18, 0.5, 0), (0.2, 0.25, 0)]) == [1, 2, -1, 2, 3, 2, 5]
+    legs = [(0, 0, 0), (0, 0.3, 0), (0.08, -0.1, 0), (0.08, -0.5, 0)]
+    assert tree_by_length(legs) == [-1, 0, 0, 2, 0, 4]
+
+
+@pytest.mark.parametrize("lift", [0.2, -0.2])
+def test_the_hips_are_the_lowest_and_rearmost_joint_where_bones_meet(lift):
+    """An animal that climbs or descends begins at its hind legs, a person who leans back below."""
+    animal = [(0, 0, -0.4), (0, lift, 0.4), (0.2, -0.5, -0.4), (0.2, lift - 0.5, 0.4)]
+    assert tree_by_length([*animal, (0, lift + 0.3, 0.6)])[:2] == [-1, 0]
+    person = [(0, 0, 0), (0, 0.5, -0.1), (0.2, -0.4, 0), (0.3, 0.5, -0.1), (0, 0.8, -0.1)]
+    assert tree_by_length(person)[:2] == [-1, 0]
+
+
+def test_without_hips_the_root_is_the_most_central_joint_on_the_plane():
+    points, normals = tubes(np.array([[-0.6, 0, 0], [0.6, 0, 0]]), [-1, 0])
+    x = np.array([0.0, 0.2, 0.4, 0.6])
+    joints = np.stack((x, np.zeros(4), np.zeros(4)), 1)
+    assert build_tree(joints, points, normals).tolist() == [-1, 0, 1, 2]
+    assert build_tree(joints[1:], points, normals).tolist() == [1, -1, 1]  # none is on it
 
 
 def test_one_joint_is_a_root_and_none_is_an_error():

@@ -5,7 +5,9 @@ import sys
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from geoflow.cli import app
 from geoflow.geometry import mesh
 from geoflow.io import meshes as export
 from geoflow.io.ply import ply_header, ply_rows
@@ -186,6 +188,18 @@ def test_arguments_refused_before_drawing(tmp_path, monkeypatch, items, options,
     out = tmp_path / options.pop("out_png", "a.png")
     with pytest.raises(ValueError, match=text):
         render.render_sheet(items, out, **options)
+
+
+@pytest.mark.parametrize("out, text", [
+    ("none/x.png", "must exist"), ("folder.png", "is a folder"), ("there.png", "--overwrite"),
+])  # fmt: skip
+def test_the_command_finds_a_bad_target_before_it_looks_for_shapes(tmp_path, out, text):
+    (tmp_path / "there.png").write_text("mine")
+    (tmp_path / "folder.png").mkdir()  # and no shapes, which would be the error otherwise
+    result = CliRunner().invoke(app, ["render", str(tmp_path), "-o", str(tmp_path / out)])
+    (line,) = result.stderr.splitlines()
+    assert result.exit_code == 1 and text in line and "generate some" not in line
+    assert (tmp_path / "there.png").read_text() == "mine"
 
 
 def test_import_is_light():

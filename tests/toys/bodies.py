@@ -132,3 +132,44 @@ def human(leave_out=()):
             above = HALF[above][0] if above in HALF else HALF[above.replace("right", "left")][0]
         parents.append(names.index(above) if above else -1)
     return names, joints, np.array(parents)
+
+
+PERSON = {  # metres: parent, place, radius; the left side and the middle; the tips are no joints
+    "pelvis": (None, (0, 0.97, -0.02), 0.12), "spine_1": ("pelvis", (0, 1.07, -0.02), 0.115),
+    "spine_2": ("spine_1", (0, 1.19, -0.03), 0.115), "spine_3": ("spine_2", (0, 1.31, -0.05), 0.12),
+    "neck": ("spine_3", (0, 1.48, -0.012), 0.055), "head": ("neck", (0, 1.54, 0.0), 0.075),
+    "tip_skull": ("head", (0, 1.63, 0.02), 0.09),
+    "left_hip": ("pelvis", (0.104, 0.92, -0.025), 0.088),
+    "left_knee": ("left_hip", (0.11, 0.47, 0.005), 0.056),
+    "left_ankle": ("left_knee", (0.118, 0.11, -0.016), 0.042),
+    "left_foot": ("left_ankle", (0.127, 0.045, 0.114), 0.035),
+    "left_tip_toe": ("left_foot", (0.13, 0.035, 0.15), 0.03),
+    "left_collar": ("spine_3", (0.055, 1.44, -0.004), 0.065),
+    "left_shoulder": ("left_collar", (0.15, 1.405, -0.007), 0.065),
+    "left_elbow": ("left_shoulder", (0.42, 1.404, -0.02), 0.044),
+    "left_wrist": ("left_elbow", (0.685, 1.407, -0.007), 0.028),
+    "left_tip_hand": ("left_wrist", (0.88, 1.4, 0.0), 0.026),
+}  # fmt: skip
+
+
+def person():
+    """A body of 22 known joints: name -> place, and a closed mesh, y up, facing +z."""
+    from skimage.measure import marching_cubes
+
+    axes = [np.arange(a, b, 0.02) for a, b in ((-1, 1), (-0.06, 1.8), (-0.2, 0.24))]
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), -1)
+    points[..., 0] = np.abs(points[..., 0])
+    distance = np.full(points.shape[:3], 1.0)
+    for above, end, last in PERSON.values():
+        _, start, first = PERSON[above] if above else (None, end, last)
+        way = np.subtract(end, start)
+        share = ((points - start) @ way / max(way @ way, 1e-9)).clip(0, 1)
+        limb = np.linalg.norm(points - start - share[..., None] * way, axis=-1)
+        limb -= first + share * (last - first)
+        blend = (0.5 + (distance - limb) / 0.06).clip(0, 1)
+        distance += blend * (limb - distance) - 0.03 * blend * (1 - blend)
+    vertices, faces, _, _ = marching_cubes(distance, 0.0, gradient_direction="descent")
+    joints = {name: place for name, (_, place, _) in PERSON.items() if "tip" not in name}
+    for name in [n for n in joints if n.startswith("left")]:
+        joints[name.replace("left", "right")] = np.multiply(joints[name], (-1, 1, 1))
+    return joints, vertices * 0.02 + [a[0] for a in axes], faces.astype(np.int64)
