@@ -33,7 +33,7 @@ import clothing  # noqa: E402
 from character_file import check_request, make_characters  # noqa: E402
 
 from geoflow.cli.errors import OneLineCommand, one_line  # noqa: E402
-from geoflow.geometry import sample_faces, sample_outside  # noqa: E402
+from geoflow.geometry import sample_outside, sample_surface  # noqa: E402
 from geoflow.joints import (  # noqa: E402
     Character,
     joint_diameters,
@@ -273,7 +273,7 @@ def draw_body(rig: Rig, seed: int, number: int, count: int) -> tuple[Character, 
     rng = np.random.default_rng([seed, number])
     body = build_body(rig, seed, number, rng)
     if rng.random() < 0.15:  # not everybody drops hidden layers
-        points, normals, _, _ = sample_faces(body.vertices, body.faces, count, rng)
+        points, normals = sample_surface(body.vertices, body.faces, count, rng)
     else:
         points, normals, _ = sample_outside(body.vertices, body.faces, count, rng)
     character = Character(

@@ -34,8 +34,7 @@ import typer  # noqa: E402
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from geoflow.data import Shape, ShapeWriter, split_of  # noqa: E402
-from geoflow.geometry import mesh_to_sdf, sample_visible_surface  # noqa: E402
-from geoflow.geometry.sdf import normalise  # noqa: E402
+from geoflow.geometry import fit_frame, mesh_to_sdf, sample_visible_surface  # noqa: E402
 
 SUFFIXES = (".drc", ".obj", ".glb", ".stl", ".ply")
 MAX_FACES = 500_000
@@ -167,7 +166,9 @@ def convert(source: Source, settings: Settings) -> Shape | str:
     """The shape of one mesh, or in one line why there is none. Runs in a worker."""
     try:
         vertices, faces = read_mesh(source.read(), PurePosixPath(source.member).suffix.lower())
-        vertices, _, scale = normalise(vertices @ UP[settings.up].T)
+        vertices = vertices @ UP[settings.up].T
+        frame = fit_frame(vertices)
+        vertices = frame.into_cube(vertices)
         grids = {
             r: mesh_to_sdf(vertices, faces, r, truncation=TRUNCATION) for r in settings.resolutions
         }
@@ -180,7 +181,7 @@ def convert(source: Source, settings: Settings) -> Shape | str:
             points, normals = sample_visible_surface(vertices, faces, finest, settings.points, rng)
     except Exception as error:  # one bad mesh must not end the run
         return f"{type(error).__name__}: {error}".splitlines()[0]
-    return Shape(source.name, source.name.split("/")[0], 1.8 * scale, grids, points, normals)
+    return Shape(source.name, source.name.split("/")[0], frame.side, grids, points, normals)
 
 
 def converted(

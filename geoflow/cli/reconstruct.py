@@ -25,9 +25,9 @@ from geoflow.files import check_target
 
 if TYPE_CHECKING:
     from geoflow.geometry.mesh import SurfaceMesh
-    from geoflow.shapes.reconstruct import CloudFrame, Scan
+    from geoflow.shapes.model import ObjectGenerator
+    from geoflow.shapes.reconstruct import Scan
 
-Z_UP = (".stl", ".3mf")
 LARGE = 10 << 20  # bytes of a file that takes seconds to read
 
 
@@ -39,7 +39,13 @@ class Up(StrEnum):
 def reconstruct(
     cloud: Annotated[Path, typer.Argument(help=".ply, .xyz or .obj of points, or a mesh file.")],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Mesh to write: obj, glb, stl, ply or 3mf.")
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Mesh to write: obj or ply in the cloud's frame; glb is turned y up, stl and 3mf "
+            "z up in millimetres.",
+        ),
     ] = Path("mesh.obj"),
     steps: Annotated[int, typer.Option(help="Network calls.")] = 1,
     category: Annotated[
@@ -62,28 +68,22 @@ def reconstruct(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files.")] = False,
 ) -> None:
-    """Make a closed mesh of a sparse cloud, in the cloud's own frame and unit."""
+    """Make a closed mesh of a sparse cloud, in the cloud's own frame and unit (see --out)."""
     begin = time.monotonic()
     check_least(1, steps=steps)
     check_least(0, seed=seed)
     _check_files(cloud, out, render, overwrite)
+    from geoflow.io.meshes import Z_UP, check_digits
+
     if up is not None and cloud.suffix.lower() in Z_UP:
         raise UsageError(f"--up is known for {cloud.suffix}, which is z up; leave it out")
     from geoflow.model.device import pick_device
-    from geoflow.pretrained import load_generator
     from geoflow.shapes.reconstruct import reconstruct as make
 
     usage(pick_device, device.value)
     scan, given = _read(cloud, (up or Up.y).value)
-    scan.frame.check_steps(out.suffix.lower())
-    generator = load_generator(checkpoint, device.value, "grid")
-    if not generator.reads_clouds:
-        raise ValueError(
-            f"--checkpoint must be one that reads clouds; {checkpoint!r} does not; give one that "
-            "geoflow train objects-surface made"
-        )
-    if category is not None:
-        usage(one_of, "--category", category, generator.categories)
+    check_digits(out.suffix.lower(), scan.frame)
+    generator = _load(checkpoint, device.value, category)
     if render is not None:
         from geoflow.render.sheet import require_rendering
 
@@ -103,7 +103,7 @@ def reconstruct(
             resolution=int(resolution.value),
             on_step=count,
         )
-        _write(out, mesh, scan.frame, overwrite)
+        _write(out, mesh, scan.frame.up, overwrite)
         if render is not None:
             _draw(render, mesh, scan, overwrite)
         advance(out.name)
@@ -130,9 +130,24 @@ def _check_files(cloud: Path, out: Path, render: Path | None, overwrite: bool) -
             check_target(path, overwrite=overwrite)
 
 
+def _load(checkpoint: str, device: str, category: str | None) -> ObjectGenerator:
+    """The generator, if it reads clouds and knows the category."""
+    from geoflow.pretrained import load_generator
+
+    generator = load_generator(checkpoint, device, "grid")
+    if not generator.reads_clouds:
+        raise ValueError(
+            f"--checkpoint must be one that reads clouds; {checkpoint!r} does not; give one that "
+            "geoflow train objects-surface made"
+        )
+    if category is not None:
+        usage(one_of, "--category", category, generator.categories)
+    return generator
+
+
 def _read(cloud: Path, up: str) -> tuple[Scan, int]:
     """What the network reads of the file, and how many points there were."""
-    from geoflow.io.meshes import read_cloud
+    from geoflow.io.meshes import Z_UP, read_cloud
     from geoflow.shapes.reconstruct import READ, read_scan
 
     if cloud.stat().st_size > LARGE:
@@ -147,18 +162,15 @@ def _read(cloud: Path, up: str) -> tuple[Scan, int]:
         raise ValueError(f"{cloud.name}: {error}") from None
 
 
-def _write(out: Path, mesh: SurfaceMesh, frame: CloudFrame, overwrite: bool) -> None:
-    """A mesh in the cloud's frame to a file; slicers' formats are z up whatever the cloud is."""
-    from geoflow.io.meshes import write_mesh
+def _write(out: Path, mesh: SurfaceMesh, up: str, overwrite: bool) -> None:
+    """A mesh in the cloud's frame to a file; tells of a format that has a frame of its own."""
+    from geoflow.io.meshes import Z_UP, write_mesh
 
-    if out.suffix.lower() not in Z_UP:
-        write_mesh(out, mesh.vertices, mesh.faces, mesh.normals, overwrite=overwrite)
-        return
-    note(f"{out.suffix} is z up in millimetres: the cloud's unit is taken for a metre")
-    vertices = mesh.vertices
-    if frame.up == "z":
-        vertices = vertices[:, [0, 2, 1]] * [1, 1, -1]
-    write_mesh(out, vertices, mesh.faces, overwrite=overwrite)
+    if out.suffix.lower() in Z_UP:
+        note(f"{out.suffix} is z up in millimetres: the cloud's unit is taken for a metre")
+    elif out.suffix.lower() == ".glb" and up == "z":
+        note(".glb is y up, facing +z: the mesh is turned")
+    write_mesh(out, mesh.vertices, mesh.faces, mesh.normals, up=up, overwrite=overwrite)
 
 
 def _draw(picture: Path, mesh: SurfaceMesh, scan: Scan, overwrite: bool) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from geoflow.checks import at_least
 from geoflow.flow.noise import draw_noise
-from geoflow.geometry.mesh import to_world
+from geoflow.geometry.frames import to_world
 from geoflow.model.config import read_point_settings
 from geoflow.model.model import ClassSampler
 
