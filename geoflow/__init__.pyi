@@ -13,7 +13,7 @@ from . import surface as surface
 from . import training as training
 from .clouds.model import PointGenerator as PointGenerator
 from .flow.noise import Noise as Noise
-from .flow.objective import cumulative_loss as cumulative_loss
+from .flow.objective import Loss as Loss
 from .flow.sampling import sample as sample
 from .flow.sampling import time_grid as time_grid
 from .flow.transport import get_transport as get_transport
@@ -25,11 +25,12 @@ from .joints.model import Skeleton as Skeleton
 from .joints.rig import RiggedMesh as RiggedMesh
 from .joints.rig import rig_mesh as rig_mesh
 from .joints.rig import write_rig as write_rig
-from .pretrained import load_distribution as load_distribution
+from .pretrained import load as load
 from .pretrained import load_generator as load_generator
 from .pretrained import load_joint_predictor as load_joint_predictor
+from .pretrained import load_surface as load_surface
 from .shapes.model import ObjectGenerator as ObjectGenerator
 from .shapes.reconstruct import reconstruct as reconstruct
-from .surface.model import PointDistribution as PointDistribution
+from .surface.model import SurfaceModel as SurfaceModel
 
 __version__: str

@@ -1,87 +1,86 @@
-"""From a name or a folder to the model it holds."""
+"""From a name or a folder to the model that it holds."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, overload
+from typing import Any, TypeVar
 
 from geoflow.clouds.model import PointGenerator
 from geoflow.joints.model import JointPredictor
-from geoflow.model.checkpoint import checkpoint_folder, load_checkpoint
-from geoflow.model.config import network_name
+from geoflow.model.checkpoint import checkpoint_folder, load_checkpoint, read_config
+from geoflow.model.config import read_network
 from geoflow.model.device import pick_device
+from geoflow.model.model import FlowModel
 from geoflow.shapes.model import ObjectGenerator
-from geoflow.surface.model import PointDistribution
+from geoflow.surface.model import SurfaceModel
 
-BUNDLED = ("objects", "points")
-BUNDLED_JOINTS = ("characters",)
+MODELS: dict[str, type[FlowModel]] = {
+    "meshes": ObjectGenerator,
+    "clouds": PointGenerator,
+    "joints": JointPredictor,
+    "a surface": SurfaceModel,
+}
+"""What a checkpoint may make, and the model that does."""
+BUNDLED = ("objects", "points", "characters")
 
-
-@overload
-def load_generator(
-    name: str | Path = ..., device: str = ..., backbone: None = None
-) -> ObjectGenerator | PointGenerator: ...
-@overload
-def load_generator(name: str | Path, device: str, backbone: Literal["grid"]) -> ObjectGenerator: ...
-@overload
-def load_generator(
-    name: str | Path, device: str, backbone: Literal["points"]
-) -> PointGenerator: ...
+M = TypeVar("M", bound=FlowModel)
 
 
-def load_generator(
-    name: str | Path = "objects", device: str = "auto", backbone: str | None = None
-) -> ObjectGenerator | PointGenerator:
-    """Loads a bundled checkpoint by name, or one from a folder: of meshes, or of clouds.
+def load(
+    name: str | Path = "objects",
+    device: str = "auto",
+    kinds: tuple[type[M], ...] = tuple(MODELS.values()),
+) -> M:
+    """Loads a bundled checkpoint by name, or one from a folder.
 
     Args:
-        name: "objects", "points", or a folder with config.json (a training run's `checkpoint`). A
+        name: "objects", "points", "characters", or a folder: a checkpoint, or a training run. A
             folder that is called like a bundled checkpoint is "./objects", or a Path.
         device: "auto", "cpu" or "cuda".
-        backbone: what it must be, "grid" or "points"; None takes both.
+        kinds: models that it may be.
 
     Raises:
-        ValueError: unknown name, a broken checkpoint, one of another backbone, or no such device;
-            one line.
+        ValueError: unknown name, a broken checkpoint, one of another kind, or no such device; one
+            line.
     """
-    config, weights, digest = load_checkpoint(checkpoint_folder(name, BUNDLED))
-    points = network_name(config) == PointGenerator.network
-    kind = PointGenerator if points else ObjectGenerator
-    if backbone not in (None, kind.backbone):
-        raise ValueError(
-            f"checkpoint must be of the backbone {backbone}; {str(name)!r} is of {kind.backbone}"
-        )
-    return kind(config, weights, digest, pick_device(device))
+    folder = checkpoint_folder(name, BUNDLED)
+    kind = _kind_of(read_config(folder), name, kinds)
+    where = pick_device(device)
+    return kind(*load_checkpoint(folder), where)
+
+
+def config_of(name: str | Path, kinds: tuple[type[M], ...]) -> dict[str, Any]:
+    """The config.json of what `load` would load, without its weights; checked in the same way."""
+    config = read_config(checkpoint_folder(name, BUNDLED))
+    _kind_of(config, name, kinds)
+    return config
+
+
+def _kind_of(config: dict[str, Any], name: str | Path, kinds: tuple[type[M], ...]) -> type[M]:
+    network = read_network(config).name
+    made = {model.network: what for what, model in MODELS.items()}
+    for kind in kinds:
+        if kind.network == network:
+            return kind
+    wanted = " or ".join(made[kind.network] for kind in kinds)
+    raise ValueError(
+        f"checkpoint must be one that makes {wanted}; {str(name)!r} makes "
+        f"{made.get(network, network)}; give another"
+    )
+
+
+def load_generator(
+    name: str | Path = "objects", device: str = "auto"
+) -> ObjectGenerator | PointGenerator:
+    """Loads a generator, of meshes or of clouds, see `load`."""
+    return load(name, device, (ObjectGenerator, PointGenerator))
 
 
 def load_joint_predictor(name: str | Path = "characters", device: str = "auto") -> JointPredictor:
-    """Loads a bundled joint predictor by name, or one from a folder.
-
-    Args:
-        name: "characters", or a folder with config.json (a training run's `checkpoint`).
-        device: "auto", "cpu" or "cuda".
-
-    Raises:
-        ValueError: unknown name, a broken checkpoint, or no such device; one line.
-    """
-    config, weights, digest = load_checkpoint(checkpoint_folder(name, BUNDLED_JOINTS))
-    return JointPredictor(config, weights, digest, pick_device(device))
+    """Loads a joint predictor, see `load`."""
+    return load(name, device, (JointPredictor,))
 
 
-def load_distribution(run: str | Path, device: str = "auto") -> PointDistribution:
-    """What `geoflow distribution fit` wrote.
-
-    Args:
-        run: its folder, or the folder `checkpoint` in it.
-        device: "auto", "cpu" or "cuda".
-
-    Raises:
-        ValueError: no such run, a broken one, or one of something else.
-    """
-    folder = Path(run)
-    inner = folder / "checkpoint"
-    where = inner if (inner / "config.json").is_file() else folder
-    if not (where / "config.json").is_file():
-        raise ValueError(f"RUN must be a folder that geoflow distribution fit wrote; {run} is not")
-    config, weights, _ = load_checkpoint(where)
-    return PointDistribution(config, weights, pick_device(device))
+def load_surface(run: str | Path, device: str = "auto") -> SurfaceModel:
+    """Loads what `geoflow train shape-distribution` made, see `load`."""
+    return load(run, device, (SurfaceModel,))

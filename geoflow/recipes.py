@@ -9,7 +9,7 @@ from geoflow.checks import one_of
 from geoflow.clouds.recipes import POINT_FORMS, objects_points
 from geoflow.joints.recipes import characters_joints, characters_joints_edm, characters_joints_fm
 from geoflow.shapes.recipes import objects_sdf, objects_sdf_tiny, objects_surface
-from geoflow.surface.recipes import DISTRIBUTION, shape_distribution
+from geoflow.surface.recipes import SURFACE_FORMS, shape_distribution
 from geoflow.training.recipe import Recipe
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
@@ -20,7 +20,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "characters-joints": characters_joints,
     "characters-joints-fm": characters_joints_fm,
     "characters-joints-edm": characters_joints_edm,
-    DISTRIBUTION: shape_distribution,
+    **{name: partial(shape_distribution, form) for form, (name, *_) in SURFACE_FORMS.items()},
 }
 
 

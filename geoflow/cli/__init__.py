@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -14,7 +15,7 @@ from geoflow.cli.joints import joints
 from geoflow.cli.reconstruct import reconstruct
 from geoflow.cli.render import render
 from geoflow.cli.surface import distribution
-from geoflow.cli.train import recipes, train
+from geoflow.cli.train import pack, recipes, train
 
 app = typer.Typer(
     name="geoflow",
@@ -24,9 +25,37 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (generate, reconstruct, joints, render, evaluate, train, recipes, info):
+for command in (
+    generate,
+    reconstruct,
+    joints,
+    render,
+    evaluate,
+    train,
+    recipes,
+    pack,
+    info,
+):
     app.command()(command)
 app.add_typer(distribution)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from geoflow import __version__
+
+        print(f"geoflow {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", callback=_version, is_eager=True),
+    ] = False,
+) -> None:
+    """3D shapes in one or a few network calls."""
 
 
 def main() -> None:

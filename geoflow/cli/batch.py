@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from geoflow.clouds.model import CloudShape, PointGenerator
 from geoflow.files import check_target, write_atomically
 from geoflow.io.meshes import write_mesh
 from geoflow.io.ply import ply_header, ply_rows
+from geoflow.model.model import category_among
 from geoflow.shapes.model import ObjectGenerator, Shape
 
 MANIFEST = "manifest.json"
@@ -25,9 +26,11 @@ class Order:
     """What `geoflow generate` was asked for.
 
     Attributes:
-        n, steps, category, seed, guidance: see ObjectGenerator.generate.
+        n: how many shapes.
+        steps, category, seed, guidance: see geoflow.model.model.Request.
         resolution: of meshes, see there; None for clouds.
         format: obj, glb, stl, ply or 3mf; ply for clouds.
+        categories: of the generator, in the order of its labels.
     """
 
     n: int
@@ -37,12 +40,38 @@ class Order:
     guidance: float
     resolution: int | None
     format: str
+    categories: tuple[str, ...] = ()
 
-    def sampling(self) -> dict[str, Any]:
-        """Options of the generator's `stream`."""
-        known = {"steps": self.steps, "category": self.category, "seed": self.seed}
-        known["guidance"] = self.guidance
-        return known if self.resolution is None else known | {"resolution": self.resolution}
+    def checked(self, categories: list[str]) -> Order:
+        """The order with the categories of a generator, its own as they spell it.
+
+        Raises:
+            ValueError: the category is none of them.
+        """
+        name = self.category
+        if name != "all":
+            name = category_among(categories, name)
+        return replace(self, category=name, categories=tuple(categories))
+
+    def category_of(self, index: int) -> str:
+        """Of the shape `index`."""
+        if self.category != "all":
+            return self.category
+        return self.categories[index % len(self.categories)]
+
+    def file_name(self, index: int) -> str:
+        """Of the shape `index`."""
+        return f"{self.category_of(index)}_{index:05d}.{self.format}"
+
+    def head(self) -> dict[str, Any]:
+        """What the manifest says of it."""
+        said = {k: v for k, v in asdict(self).items() if v is not None}
+        del said["categories"]
+        return said
+
+    def request(self) -> dict[str, Any]:
+        """Fields of the generator's request."""
+        return {k: v for k, v in self.head().items() if k not in ("n", "format")}
 
 
 class Batch:
@@ -51,7 +80,7 @@ class Batch:
     Args:
         folder: created where missing.
         order: what to make.
-        generator: makes it.
+        digest, device: hash of the weights that make it, and where ("cpu" or "cuda").
         resume: keep the shapes that the manifest lists and whose files exist, those past the
             order's n too; without a manifest there is nothing to resume, see `resumed`.
         overwrite: replace files that are in the way.
@@ -70,12 +99,13 @@ class Batch:
         self,
         folder: Path,
         order: Order,
-        generator: ObjectGenerator | PointGenerator | CloudMesher,
+        digest: str,
+        device: str,
         *,
         resume: bool = False,
         overwrite: bool = False,
     ) -> None:
-        self.folder, self.order, self.generator = folder, order, generator
+        self.folder, self.order, self.digest, self.device = folder, order, digest, device
         folder.mkdir(parents=True, exist_ok=True)
         self.shapes: dict[int, dict[str, Any]] = {}
         self.resumed = resume and (folder / MANIFEST).exists()
@@ -89,13 +119,8 @@ class Batch:
 
     def head(self) -> dict[str, Any]:
         """Everything that determines the shapes."""
-        order = {name: value for name, value in asdict(self.order).items() if value is not None}
-        return {
-            "geoflow": __version__,
-            "checkpoint": self.generator.digest,
-            "device": self.generator.device.type,
-            **order,
-        }
+        known = {"geoflow": __version__, "checkpoint": self.digest, "device": self.device}
+        return known | self.order.head()
 
     def asked(self) -> list[dict[str, Any]]:
         """The entries of the shapes below n; a resumed manifest may list more."""
@@ -105,9 +130,11 @@ class Batch:
         """Indices still to be made."""
         return [i for i in range(self.order.n) if i not in self.shapes]
 
-    def run(self) -> Iterator[dict[str, Any]]:
+    def run(
+        self, generator: ObjectGenerator | PointGenerator | CloudMesher
+    ) -> Iterator[dict[str, Any]]:
         """Makes and writes what is missing; yields each shape's manifest entry."""
-        stream = self.generator.stream(self.missing(), **self.order.sampling())
+        stream = generator.stream(self.missing(), **self.order.request())
         try:
             for count, shape in enumerate(stream, 1):
                 self.shapes[shape.index] = entry = self._write(shape)
@@ -124,12 +151,8 @@ class Batch:
         text = json.dumps(self.head() | {"n": n, "shapes": shapes}, indent=1)
         write_atomically(self.folder / MANIFEST, text.encode() + b"\n")
 
-    def _name(self, index: int) -> str:
-        category = self.generator.category_of(index, self.order.category)
-        return f"{category}_{index:05d}.{self.order.format}"
-
     def _write(self, shape: Shape | CloudShape) -> dict[str, Any]:
-        name = self._name(shape.index)
+        name = self.order.file_name(shape.index)
         path = self.folder / name
         entry = {"index": shape.index, "file": name, "category": shape.category}
         if isinstance(shape, CloudShape):
@@ -150,7 +173,7 @@ class Batch:
         return entry | known | {"seconds": round(shape.seconds, 4)}
 
     def _refuse_existing(self) -> None:
-        there = [MANIFEST, *(self._name(i) for i in range(self.order.n))]
+        there = [MANIFEST, *(self.order.file_name(i) for i in range(self.order.n))]
         there = [name for name in there if (self.folder / name).exists()]
         if there:
             raise ValueError(
@@ -178,7 +201,8 @@ class Batch:
 def summary(batch: Batch, seconds: float) -> str:
     """One line: how many shapes, where, how long, how clean."""
     made = batch.asked()
-    kinds = f"{len({s['category'] for s in made})} categories"
+    count = len({s["category"] for s in made})
+    kinds = "1 category" if count == 1 else f"{count} categories"
     if batch.order.resolution is None:
         clean = f"{sum(s['points'] for s in made):,} points"
     else:

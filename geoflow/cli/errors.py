@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from geoflow.checks import at_least
+from geoflow.checks import ArgumentError
+from geoflow.files import check_target
 
 ClickError: Any = typer.BadParameter.__mro__[2]  # ClickException; some typer bring their own click
 
@@ -44,19 +44,7 @@ class OneLineCommand(OneLine, TyperCommand):
     """One such command: a script."""
 
 
-class Device(StrEnum):
-    auto, cpu, cuda = "auto", "cpu", "cuda"
-
-
-class MeshFormat(StrEnum):
-    obj, glb, stl, ply, three_mf = "obj", "glb", "stl", "ply", "3mf"
-
-
-class Resolution(StrEnum):
-    r64, r128, r256 = "64", "128", "256"
-
-
-class UsageError(ValueError):
+class UsageError(ArgumentError):
     """The command was wrong (exit code 2), not the world (exit code 1)."""
 
 
@@ -69,7 +57,7 @@ def one_line(command: Callable[..., None]) -> Callable[..., None]:
             command(*args, **kwargs)
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
-        except UsageError as error:
+        except ArgumentError as error:
             fail(str(error), 2)
         except ModuleNotFoundError as error:
             fail(f"this command needs the package {error.name}; pip install {error.name}", 1)
@@ -92,22 +80,16 @@ def note(message: str) -> None:
     print(f"geoflow: {message}", file=sys.stderr)
 
 
-def usage(check: Callable[..., Any], *args: Any) -> Any:
-    """Runs a check whose ValueError is the caller's mistake."""
-    try:
-        return check(*args)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
+def check_picture(path: Path | None, *, overwrite: bool, name: str = "--render") -> None:
+    """Raises where a PNG cannot be written to the path that an option gives, if it does."""
+    if path is None:
+        return
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"{name} must end in .png; got {path}")
+    check_target(path, overwrite=overwrite)
 
 
 def check_run(out: Path, *, resume: bool) -> None:
     """Raises ValueError where a new run would replace one."""
     if (out / "state.safetensors").exists() and not resume:
         raise ValueError(f"{out} holds a run; continue it with --resume or use another --out")
-
-
-def check_least(least: float, **options: float | None) -> None:
-    """Checks the options that are given."""
-    for name, value in options.items():
-        if value is not None:
-            usage(at_least, f"--{name}", value, least)

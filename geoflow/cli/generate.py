@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from geoflow.cli.errors import (
+from geoflow.cli.errors import UsageError, note
+from geoflow.cli.options import (
     Device,
     MeshFormat,
+    Overwrite,
     Resolution,
-    UsageError,
-    check_least,
-    note,
-    one_line,
-    usage,
+    Resume,
+    Seed,
+    Steps,
+    Where,
+    command,
 )
 from geoflow.cli.progress import progress_bar
 
@@ -27,78 +30,112 @@ class Backbone(StrEnum):
     grid, points = "grid", "points"
 
 
-@one_line
-def generate(
-    n: Annotated[int, typer.Option("--n", "-n", help="How many shapes.")] = 1,
-    steps: Annotated[int, typer.Option(help="Network calls for each shape.")] = 2,
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Of `geoflow generate`."""
+
+    n: Annotated[int, typer.Option("--n", "-n", help="How many shapes.", min=1)] = 1
+    steps: Steps = 2
     category: Annotated[
         str, typer.Option(help="A category (geoflow info lists them), or all in turn.")
-    ] = "all",
-    seed: Annotated[int, typer.Option(help="Shape i depends on (seed, i) alone.")] = 0,
+    ] = "all"
+    seed: Seed = 0
     guidance: Annotated[
-        float, typer.Option(help="Above 1 exaggerates the category, at twice the cost.")
-    ] = 1.0,
+        float, typer.Option(help="Above 1 exaggerates the category, at twice the cost.", min=0)
+    ] = 1.0
     resolution: Annotated[
         Resolution | None, typer.Option(help="Cells a side of the meshed grid, 128 if not given.")
-    ] = None,
+    ] = None
     format: Annotated[
         MeshFormat, typer.Option(help="With --backbone points, ply is the cloud itself.")
-    ] = MeshFormat.obj,
-    out: Annotated[Path, typer.Option(help="Folder for the shapes.")] = Path("outputs"),
-    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.auto,
+    ] = MeshFormat.obj
+    out: Annotated[Path, typer.Option(help="Folder for the shapes.")] = Path("outputs")
+    device: Where = Device.auto
     backbone: Annotated[
         Backbone,
         typer.Option(help="grid makes meshes; points makes clouds (ply), or meshes of clouds."),
-    ] = Backbone.grid,
+    ] = Backbone.grid
     checkpoint: Annotated[
         str | None,
         typer.Option(help="A bundled name (objects or points), or a folder with config.json."),
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Finish an interrupted run.")] = False,
-) -> None:
+    ] = None
+    overwrite: Overwrite = False
+    resume: Resume = False
+
+    @property
+    def meshes(self) -> bool:
+        """Whether meshes are made, not clouds."""
+        return self.backbone == Backbone.grid or self.format != MeshFormat.ply
+
+
+@command(Options)
+def generate(o: Options) -> None:
     """Generate meshes or clouds: DIR/<category>_<index>.<format> and DIR/manifest.json."""
     begin = time.monotonic()
-    check_least(1, n=n, steps=steps)
-    check_least(0, seed=seed, guidance=guidance)
-    if overwrite and resume:
+    if o.overwrite and o.resume:
         raise UsageError("--overwrite and --resume exclude each other; give one")
-    meshes = backbone == Backbone.grid or format != MeshFormat.ply
-    if resolution is not None and not meshes:
+    if o.resolution is not None and not o.meshes:
         raise UsageError("--resolution is of meshes; leave it out with --backbone points and ply")
-    cells = (128 if resolution is None else int(resolution.value)) if meshes else None
-    from geoflow.cli.batch import Batch, Order, summary
+    from geoflow.cli.batch import Batch, summary
     from geoflow.model.device import pick_device
 
-    usage(pick_device, device.value)
-    generator = _load_generator(backbone, checkpoint, device.value, meshes=meshes)
-    usage(generator.category_of, 0, category)
-    order = Order(n, steps, category, seed, guidance, cells, format.value)
-    batch = Batch(out, order, generator, resume=resume, overwrite=overwrite)
-    if resume and not batch.resumed:
-        note(f"{out} holds no manifest to resume; starting afresh")
+    device = pick_device(o.device.value)
+    maker = _Maker(o)
+    batch = Batch(
+        o.out, maker.order(), maker.digest, device.type, resume=o.resume, overwrite=o.overwrite
+    )
+    if o.resume and not batch.resumed:
+        note(f"{o.out} holds no manifest to resume; starting afresh")
     try:
-        with progress_bar("generating", n, batch.kept) as advance:
-            for entry in batch.run():
+        with progress_bar("generating", o.n, batch.kept) as advance:
+            for entry in batch.run(maker.load()):
                 advance(entry["file"])
     except KeyboardInterrupt:
         have = len(batch.asked())
-        print(f"interrupted: {have} of {n} shapes; finish with --resume", file=sys.stderr)
+        print(f"interrupted: {have} of {o.n} shapes; finish with --resume", file=sys.stderr)
         raise
     print(summary(batch, time.monotonic() - begin))
 
 
-def _load_generator(
-    backbone: Backbone, checkpoint: str | None, device: str, *, meshes: bool
-) -> Any:
-    """What makes the shapes: of the backbone points, clouds or surfaces of them."""
-    from geoflow.pretrained import load_generator
+class _Maker:
+    """What makes the shapes: of the backbone points, clouds or surfaces of them.
 
-    if backbone == Backbone.grid:
-        return load_generator(checkpoint or "objects", device, "grid")
-    clouds = load_generator(checkpoint or "points", device, "points")
-    if not meshes:
-        return clouds
-    from geoflow.clouds.mesher import CloudMesher
+    Its config.json is read at once, its weights by `load`: a wrong category is found before them.
+    """
 
-    return CloudMesher(clouds, load_generator("objects", device, "grid"))
+    def __init__(self, o: Options) -> None:
+        from geoflow.clouds.model import PointGenerator
+        from geoflow.model.checkpoint import digest_of
+        from geoflow.pretrained import config_of
+        from geoflow.shapes.model import ObjectGenerator
+
+        self.o, points = o, o.backbone == Backbone.points
+        self.kind = PointGenerator if points else ObjectGenerator
+        self.name = o.checkpoint or ("points" if points else "objects")
+        config = config_of(self.name, (self.kind,))
+        self.categories, self.digest = self.kind.categories_of(config), digest_of(config)
+        self.through = "objects" if points and o.meshes else None
+        if self.through:
+            self.digest += f"+{digest_of(config_of(self.through, (ObjectGenerator,)))}"
+
+    def order(self) -> Any:
+        """What is asked for, checked."""
+        from geoflow.cli.batch import Order
+
+        o = self.o
+        cells = (128 if o.resolution is None else int(o.resolution.value)) if o.meshes else None
+        order = Order(o.n, o.steps, o.category, o.seed, o.guidance, cells, o.format.value)
+        return order.checked(self.categories)
+
+    def load(self) -> Any:
+        """The generator."""
+        from geoflow.clouds.mesher import CloudMesher
+        from geoflow.clouds.model import PointGenerator
+        from geoflow.pretrained import load
+        from geoflow.shapes.model import ObjectGenerator
+
+        made = load(self.name, self.o.device.value, (self.kind,))
+        if self.through is None:
+            return made
+        assert isinstance(made, PointGenerator)
+        return CloudMesher(made, load(self.through, self.o.device.value, (ObjectGenerator,)))

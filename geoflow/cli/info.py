@@ -17,7 +17,7 @@ def info() -> None:
 
     from geoflow import __version__
     from geoflow.model.checkpoint import checkpoint_folder, has_checkpoint, load_checkpoint
-    from geoflow.pretrained import BUNDLED, BUNDLED_JOINTS
+    from geoflow.pretrained import BUNDLED
 
     print(f"geoflow {__version__}, Python {platform.python_version()}, {platform.platform()}")
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "no GPU"
@@ -36,7 +36,7 @@ def info() -> None:
             owners = importlib.metadata.packages_distributions().get(name, [name])
             version = importlib.metadata.version(owners[0])
         print(f"{name} {version} ({use})")
-    for name in (*BUNDLED, *BUNDLED_JOINTS):
+    for name in BUNDLED:
         if has_checkpoint(name):
             folder = checkpoint_folder(name, [name])
             config, weights, digest = load_checkpoint(folder)

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from geoflow.cli.errors import (
-    Device,
-    UsageError,
-    check_least,
-    note,
-    one_line,
-    usage,
-)
+from geoflow.cli.errors import UsageError, check_picture, note
+from geoflow.cli.options import Checkpoint, Device, Overwrite, Seed, Steps, Up, Where, command
 from geoflow.files import check_target
 
 
 class RigFormat(StrEnum):
     glb, rignet_txt, json = "glb", "rignet-txt", "json"
-
-
-class Up(StrEnum):
-    y, z = "y", "z"
 
 
 class Kind(StrEnum):
@@ -36,66 +27,66 @@ SUFFIXES = {RigFormat.glb: ".glb", RigFormat.rignet_txt: ".txt", RigFormat.json:
 FEW_JOINTS = 4
 
 
-@one_line
-def joints(
-    mesh: Annotated[Path, typer.Argument(help="Mesh of a character, facing its front.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")] = Path("rig.glb"),
-    steps: Annotated[int, typer.Option(help="Network calls.")] = 2,
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Of `geoflow joints`."""
+
+    mesh: Annotated[Path, typer.Argument(help="Mesh of a character, facing its front.")]
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")] = Path("rig.glb")
+    steps: Steps = 2
     format: Annotated[
         RigFormat | None, typer.Option(help="File format; default: by the suffix of --out.")
-    ] = None,
-    up: Annotated[Up, typer.Option(help="Up axis of the mesh: y faces +z, z faces -y.")] = Up.y,
+    ] = None
+    up: Annotated[Up, typer.Option(help="Up axis of the mesh: y faces +z, z faces -y.")] = Up.y
     category: Annotated[
-        Kind, typer.Option(help="body: the 22 joints of a human; creature: any rig.")
-    ] = Kind.any,
+        Kind,
+        typer.Option(
+            help="body: the 22 joints of a human; creature: any rig.", case_sensitive=False
+        ),
+    ] = Kind.any
     render: Annotated[
         Path | None, typer.Option(help="PNG to draw: skeleton from two sides, and a pose.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of surface points and noise.")] = 0,
-    checkpoint: Annotated[
-        str, typer.Option(help="A bundled name, or a folder with config.json.")
-    ] = "characters",
-    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.auto,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files.")] = False,
-) -> None:
+    ] = None
+    seed: Seed = 0
+    checkpoint: Checkpoint = "characters"
+    device: Where = Device.auto
+    overwrite: Overwrite = False
+
+    def check(self) -> None:
+        """What can be checked before torch is imported."""
+        suffix = self.out.suffix.lower()
+        if self.format is None and suffix not in SUFFIXES.values():
+            raise UsageError(f"--out must end in {' '.join(SUFFIXES.values())}; got {self.out}")
+        if self.format is not None and suffix != SUFFIXES[self.format]:
+            raise UsageError(
+                f"--out must end in {SUFFIXES[self.format]} for {self.format.value}; got {self.out}"
+            )
+        check_target(self.out, overwrite=self.overwrite)
+        check_picture(self.render, overwrite=self.overwrite)
+
+
+@command(Options)
+def joints(o: Options) -> None:
     """Find a character's joints and skinning weights; results are in the mesh's own frame.
 
     Left is the character's own left: +x for a mesh that faces +z.
     """
     begin = time.monotonic()
-    check_least(1, steps=steps)
-    check_least(0, seed=seed)
-    _check_suffix(out, format)
-    check_target(out, overwrite=overwrite)
-    if render is not None:
-        if render.suffix.lower() != ".png":
-            raise UsageError(f"--render must end in .png; got {render}")
-        check_target(render, overwrite=overwrite)
+    o.check()
     from geoflow.io.meshes import read_mesh
     from geoflow.joints.rig import rig_mesh, write_rig
-    from geoflow.model.device import pick_device
     from geoflow.pretrained import load_joint_predictor
 
-    usage(pick_device, device.value)
-    vertices, faces = read_mesh(mesh)
-    predictor = load_joint_predictor(checkpoint, device.value)
-    rig = rig_mesh(
-        predictor, vertices, faces, up=up.value, steps=steps, category=category.value, seed=seed
-    )
+    vertices, faces = read_mesh(o.mesh)
+    predictor = load_joint_predictor(o.checkpoint, o.device.value)
+    how = {"up": o.up.value, "steps": o.steps, "category": o.category.value, "seed": o.seed}
+    rig = rig_mesh(predictor, vertices, faces, **how)
     if len(rig.joints) < FEW_JOINTS:
-        note(f"{len(rig.joints)} joints found; is {mesh.name} a character, upright (--up)?")
-    write_rig(out, rig, overwrite=overwrite)
-    if render is not None:
+        note(f"{len(rig.joints)} joints found; is {o.mesh.name} a character, upright (--up)?")
+    write_rig(o.out, rig, overwrite=o.overwrite)
+    if o.render is not None:
         from geoflow.joints.picture import render_rig
 
-        render_rig(render, rig, overwrite=overwrite)
+        render_rig(o.render, rig, overwrite=o.overwrite)
     seconds = time.monotonic() - begin
-    print(f"{len(rig.joints)} joints, {len(faces):,} faces, in {out}; {seconds:.1f} s")
-
-
-def _check_suffix(out: Path, format: RigFormat | None) -> None:
-    suffix = out.suffix.lower()
-    if format is None and suffix not in SUFFIXES.values():
-        raise UsageError(f"--out must end in {' '.join(SUFFIXES.values())}; got {out}")
-    if format is not None and suffix != SUFFIXES[format]:
-        raise UsageError(f"--out must end in {SUFFIXES[format]} for {format.value}; got {out}")
+    print(f"{len(rig.joints)} joints, {len(faces):,} faces, in {o.out}; {seconds:.1f} s")

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import time
-from enum import StrEnum
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from geoflow.checks import one_of
-from geoflow.cli.errors import (
+from geoflow.cli.errors import UsageError, check_picture, note
+from geoflow.cli.options import (
+    Checkpoint,
     Device,
     MeshFormat,
+    Overwrite,
     Resolution,
-    UsageError,
-    check_least,
-    note,
-    one_line,
-    usage,
+    Seed,
+    Steps,
+    Up,
+    Where,
+    command,
 )
 from geoflow.cli.progress import progress_bar
 from geoflow.files import check_target
@@ -31,13 +33,11 @@ if TYPE_CHECKING:
 LARGE = 10 << 20  # bytes of a file that takes seconds to read
 
 
-class Up(StrEnum):
-    y, z = "y", "z"
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Of `geoflow reconstruct`."""
 
-
-@one_line
-def reconstruct(
-    cloud: Annotated[Path, typer.Argument(help=".ply, .xyz or .obj of points, or a mesh file.")],
+    cloud: Annotated[Path, typer.Argument(help=".ply, .xyz or .obj of points, or a mesh file.")]
     out: Annotated[
         Path,
         typer.Option(
@@ -46,103 +46,90 @@ def reconstruct(
             help="Mesh to write: obj or ply in the cloud's frame; glb is turned y up, stl and 3mf "
             "z up in millimetres.",
         ),
-    ] = Path("mesh.obj"),
-    steps: Annotated[int, typer.Option(help="Network calls.")] = 1,
+    ] = Path("mesh.obj")
+    steps: Steps = 1
     category: Annotated[
         str | None,
         typer.Option(help="What the cloud is of, if you know (geoflow info lists them)."),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of the guess where the cloud says nothing.")] = 0,
-    resolution: Annotated[
-        Resolution, typer.Option(help="Cells a side of the meshed grid.")
-    ] = Resolution.r128,
+    ] = None
+    seed: Seed = 0
+    resolution: Annotated[Resolution, typer.Option(help="Cells a side of the meshed grid.")] = (
+        Resolution.r128
+    )
     up: Annotated[
         Up | None, typer.Option(help="Axis that points up in the cloud, y if not given.")
-    ] = None,
-    checkpoint: Annotated[
-        str, typer.Option(help="A bundled name, or a folder with config.json.")
-    ] = "objects",
-    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.auto,
-    render: Annotated[
-        Path | None, typer.Option(help="PNG of the cloud beside the mesh, to write too.")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files.")] = False,
-) -> None:
+    ] = None
+    checkpoint: Checkpoint = "objects"
+    device: Where = Device.auto
+    render: Annotated[Path | None, typer.Option(help="PNG of the cloud beside the mesh.")] = None
+    overwrite: Overwrite = False
+
+    def check(self) -> None:
+        """Whether the cloud is there, and the files may be written; before torch is imported."""
+        endings = [f".{f.value}" for f in MeshFormat]
+        if self.out.suffix.lower() not in endings:
+            raise UsageError(f"--out must end in one of {' '.join(endings)}; got {self.out}")
+        if not self.cloud.is_file():
+            raise ValueError(f"the cloud {str(self.cloud)!r} must be an existing file; it is not")
+        if self.out.exists() and self.out.samefile(self.cloud):
+            raise UsageError(
+                f"--out must not be the cloud itself; got {self.out}; name another file"
+            )
+        check_target(self.out, overwrite=self.overwrite)
+        check_picture(self.render, overwrite=self.overwrite)
+        from geoflow.io.meshes import Z_UP
+
+        if self.up is not None and self.cloud.suffix.lower() in Z_UP:
+            raise UsageError(f"--up is known for {self.cloud.suffix}, which is z up; leave it out")
+
+
+@command(Options)
+def reconstruct(o: Options) -> None:
     """Make a closed mesh of a sparse cloud, in the cloud's own frame and unit (see --out)."""
     begin = time.monotonic()
-    check_least(1, steps=steps)
-    check_least(0, seed=seed)
-    _check_files(cloud, out, render, overwrite)
-    from geoflow.io.meshes import Z_UP, check_digits
-
-    if up is not None and cloud.suffix.lower() in Z_UP:
-        raise UsageError(f"--up is known for {cloud.suffix}, which is z up; leave it out")
-    from geoflow.model.device import pick_device
+    o.check()
+    from geoflow.io.meshes import check_digits
     from geoflow.shapes.reconstruct import reconstruct as make
 
-    usage(pick_device, device.value)
-    scan, given = _read(cloud, (up or Up.y).value)
-    check_digits(out.suffix.lower(), scan.frame)
-    generator = _load(checkpoint, device.value, category)
-    if render is not None:
+    scan, given = _read(o.cloud, (o.up or Up.y).value)
+    check_digits(o.out.suffix.lower(), scan.frame)
+    generator, category = _load(o)
+    if o.render is not None:
         from geoflow.render.sheet import require_rendering
 
         require_rendering()
-    with progress_bar("reconstructing", steps + 1) as advance:
+    how: dict[str, Any] = {"steps": o.steps, "seed": o.seed, "resolution": int(o.resolution.value)}
+    with progress_bar("reconstructing", o.steps + 1) as advance:
 
         def count(call: int, _: Any) -> None:
             if call:
                 advance("")
 
-        mesh = make(
-            generator,
-            scan,
-            steps=steps,
-            category=category,
-            seed=seed,
-            resolution=int(resolution.value),
-            on_step=count,
-        )
-        _write(out, mesh, scan.frame.up, overwrite)
-        if render is not None:
-            _draw(render, mesh, scan, overwrite)
-        advance(out.name)
+        mesh = make(generator, scan, category=category, on_step=count, **how)
+        _write(o.out, mesh, scan.frame.up, o.overwrite)
+        if o.render is not None:
+            _draw(o.render, mesh, scan, o.overwrite)
+        advance(o.out.name)
     print(
         f"{len(scan.points):,} of {given:,} points, {len(mesh.vertices):,} vertices, "
-        f"{len(mesh.faces):,} faces, {'closed' if mesh.watertight else 'not closed'}, in {out}; "
+        f"{len(mesh.faces):,} faces, {'closed' if mesh.watertight else 'not closed'}, in {o.out}; "
         f"{time.monotonic() - begin:.1f} s"
     )
 
 
-def _check_files(cloud: Path, out: Path, render: Path | None, overwrite: bool) -> None:
-    """Whether the cloud is there, and the files may be written; before torch is imported."""
-    endings = [f".{f.value}" for f in MeshFormat]
-    if out.suffix.lower() not in endings:
-        raise UsageError(f"--out must end in one of {' '.join(endings)}; got {out}")
-    if render is not None and render.suffix.lower() != ".png":
-        raise UsageError(f"--render must end in .png; got {render}")
-    if not cloud.is_file():
-        raise ValueError(f"the cloud {str(cloud)!r} must be an existing file; it is not")
-    if out.exists() and out.samefile(cloud):
-        raise UsageError(f"--out must not be the cloud itself; got {out}; name another file")
-    for path in (out, render):
-        if path is not None:
-            check_target(path, overwrite=overwrite)
+def _load(o: Options) -> tuple[ObjectGenerator, str | None]:
+    """The generator, if it reads clouds, and the category as it spells it."""
+    from geoflow.model.model import category_among
+    from geoflow.pretrained import config_of, load
+    from geoflow.shapes.model import ObjectGenerator
 
-
-def _load(checkpoint: str, device: str, category: str | None) -> ObjectGenerator:
-    """The generator, if it reads clouds and knows the category."""
-    from geoflow.pretrained import load_generator
-
-    generator = load_generator(checkpoint, device, "grid")
-    if not generator.reads_clouds:
-        raise ValueError(
-            f"--checkpoint must be one that reads clouds; {checkpoint!r} does not; give one that "
-            "geoflow train objects-surface made"
-        )
+    kinds, category = (ObjectGenerator,), o.category
     if category is not None:
-        usage(one_of, "--category", category, generator.categories)
-    return generator
+        known = ObjectGenerator.categories_of(config_of(o.checkpoint, kinds))
+        category = category_among(known, category)
+    generator = load(o.checkpoint, o.device.value, kinds)
+    generator.check_reads_clouds()
+    return generator, category
 
 
 def _read(cloud: Path, up: str) -> tuple[Scan, int]:

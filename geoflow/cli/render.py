@@ -2,44 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from geoflow.cli.errors import MeshFormat, UsageError, check_least, one_line
+from geoflow.cli.errors import UsageError, check_picture
+from geoflow.cli.options import MeshFormat, Overwrite, command
 from geoflow.cli.progress import progress_bar
-from geoflow.files import check_target
 
 
-@one_line
-def render(
-    folder: Annotated[Path, typer.Argument(help="Folder of meshes or clouds, such as outputs.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="PNG to write.")] = Path("sheet.png"),
-    columns: Annotated[int | None, typer.Option(help="Shapes in a row.")] = None,
-    limit: Annotated[int, typer.Option(help="Draw at most so many shapes.")] = 100,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the picture.")] = False,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Of `geoflow render`."""
+
+    folder: Annotated[Path, typer.Argument(help="Folder of meshes or clouds, such as outputs.")]
+    out: Annotated[Path, typer.Option("--out", "-o", help="PNG to write.")] = Path("sheet.png")
+    columns: Annotated[int | None, typer.Option(help="Shapes in a row.", min=1)] = None
+    limit: Annotated[int, typer.Option(help="Draw at most so many shapes.", min=1)] = 100
+    overwrite: Overwrite = False
+
+
+@command(Options)
+def render(o: Options) -> None:
     """Draw a contact sheet of a folder of meshes and .ply clouds."""
-    check_least(1, columns=columns, limit=limit)
-    if out.suffix.lower() != ".png":
-        raise UsageError(f"--out must end in .png; got {out}")
-    if not folder.is_dir():
-        raise UsageError(f"DIR must be a folder of shapes; {folder} is not one")
+    check_picture(o.out, overwrite=o.overwrite, name="--out")
+    if not o.folder.is_dir():
+        raise UsageError(f"DIR must be a folder of shapes; {o.folder} is not one")
     endings = {f".{f.value}" for f in MeshFormat}
-    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in endings)
+    paths = sorted(p for p in o.folder.iterdir() if p.suffix.lower() in endings)
     if not paths:
-        raise ValueError(f"{folder} holds no .obj, .glb, .stl, .ply or .3mf; generate some first")
-    paths = paths[:limit]
-    check_target(out, overwrite=overwrite)
+        raise ValueError(f"{o.folder} holds no .obj, .glb, .stl, .ply or .3mf; generate some first")
+    paths = paths[: o.limit]
     from geoflow.render.sheet import render_sheet
 
     with progress_bar("drawing", len(paths)) as advance:
         render_sheet(
             paths,
-            out,
-            columns=columns,
-            overwrite=overwrite,
+            o.out,
+            columns=o.columns,
+            overwrite=o.overwrite,
             progress=lambda done, total: advance(""),
         )
-    print(f"{len(paths)} shapes in {out}")
+    print(f"{len(paths)} shapes in {o.out}")

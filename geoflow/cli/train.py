@@ -1,118 +1,188 @@
-"""`geoflow train RECIPE` and `geoflow recipes`."""
+"""`geoflow train RECIPE`, `geoflow recipes` and `geoflow pack RUN`."""
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from geoflow.cli.errors import Device, UsageError, check_least, check_run, note, one_line, usage
+from geoflow.cli.errors import UsageError, check_run, note, one_line
+from geoflow.cli.options import Device, Overwrite, Resume, RunSeed, Where, command
 
 if TYPE_CHECKING:
     from geoflow.training.recipe import Recipe
 
 
-@one_line
-def train(
-    recipe: Annotated[str, typer.Argument(help="A recipe; geoflow recipes lists them.")],
-    data: Annotated[Path, typer.Option(help="Folder that data_prep/objects.py wrote.")],
-    out: Annotated[Path, typer.Option(help="Folder of the run.")],
-    minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes.")] = None,
-    fit: Annotated[
-        bool, typer.Option("--fit", help="Plan the whole run to take --minutes.")
-    ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Of `geoflow train`."""
+
+    recipe: Annotated[str, typer.Argument(help="A recipe; geoflow recipes lists them.")]
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="Folder that a script of data_prep wrote; for a single surface a mesh file, or "
+            ".npz of vertices and faces."
+        ),
+    ]
+    out: Annotated[Path, typer.Option(help="Folder of the run.")]
+    minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes.")] = None
+    fit: Annotated[bool, typer.Option("--fit", help="Plan the whole run to take --minutes.")] = (
+        False
+    )
+    steps: Annotated[
+        int | None, typer.Option(help="Length of the whole run; its stages keep their shares.")
+    ] = None
+    set: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Change a value of the recipe, of its stages, times, loss, targets, network, "
+            "transport or data, such as batch=64, instant=0.4, width=128; may be repeated.",
+        ),
+    ] = ()  # pyright: ignore[reportAssignmentType]
     init: Annotated[
-        Path | None, typer.Option(help="Start from this checkpoint; --instant is then 0.")
-    ] = None,
-    instant: Annotated[
-        float | None, typer.Option(help="Share of the run, from its start, that trains r = t only.")
-    ] = None,
-    steps: Annotated[int | None, typer.Option(help="Length of the whole run.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Samples a step, all processes.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the whole run.")] = 0,
-    device: Annotated[Device, typer.Option(help="Where to train.")] = Device.auto,
-    compile: Annotated[bool, typer.Option(help="Compile the network (GPU).")] = True,
-    tensorboard: Annotated[bool, typer.Option(help="Also log to TensorBoard.")] = False,
-    save_minutes: Annotated[float, typer.Option(help="Between saved states.")] = 2.0,
-    sample_minutes: Annotated[float, typer.Option(help="Between drawn samples.")] = 4.0,
-) -> None:
+        Path | None, typer.Option(help="Start from the weights of this checkpoint.")
+    ] = None
+    resume: Resume = False
+    seed: RunSeed = 0
+    device: Where = Device.auto
+    compile: Annotated[bool, typer.Option(help="Compile the network (GPU).")] = True
+    tensorboard: Annotated[bool, typer.Option(help="Also log to TensorBoard.")] = False
+    save_minutes: Annotated[float, typer.Option(help="Between saved states.")] = 2.0
+    sample_minutes: Annotated[float, typer.Option(help="Between drawn samples.")] = 4.0
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """All that changes the recipe."""
+        return (*self.set, *([] if self.steps is None else [f"steps={self.steps}"]))
+
+
+@command(Options)
+def train(o: Options) -> None:
     """Train a recipe; on many GPUs: accelerate launch -m geoflow train RECIPE ..."""
-    check_least(1, steps=steps, batch=batch)
-    check_least(0, minutes=minutes, instant=instant)
-    if instant is not None and instant > 1:
-        raise UsageError(f"--instant must be at most 1, a share of the run; got {instant:g}")
-    if fit and (steps is not None or not minutes):
-        raise UsageError("--fit needs --minutes above 0 and no --steps; it chooses the steps")
+    if o.minutes is not None and not o.minutes > 0:
+        raise UsageError(f"--minutes must be above 0; got {o.minutes:g}")
+    if o.fit and (o.steps is not None or not o.minutes):
+        raise UsageError("--fit needs --minutes and no --steps; it chooses the steps")
     from geoflow.recipes import get_recipe
 
-    chosen = usage(get_recipe, recipe)
-    if chosen.command:
-        raise UsageError(f"{recipe} is trained by {chosen.command}")
-    check_run(out, resume=resume)
+    recipe = get_recipe(o.recipe)
+    check_run(o.out, resume=o.resume)
     from geoflow.model.checkpoint import load_checkpoint
     from geoflow.model.device import pick_device
-    from geoflow.training.loop import RunOptions, draw_samples, run_training, within
+    from geoflow.training.loop import RunOptions, draw_samples, recipe_for_minutes, run_training
     from geoflow.training.state import STATE
     from geoflow.training.trainer import Trainer, start_processes
 
-    picked = usage(pick_device, device.value)
-    found = resume and (out / STATE).exists()
-    if init is not None and instant is None and not found:
-        instant = 0.0
-    changes: dict[str, Any] = {"steps": steps, "batch": batch, "instant": instant}
-    changes = {k: v for k, v in changes.items() if v is not None}
-    chosen = _as_kept(chosen, changes, out) if found else dataclasses.replace(chosen, **changes)
-    accelerator = start_processes(picked)
-    source = chosen.source.open(data, accelerator.device)
-    compile = compile and picked.type == "cuda"
+    device = pick_device(o.device.value)
+    found = o.resume and (o.out / STATE).exists()
+    recipe, settings = _resumed(recipe, o) if found else _fresh(recipe, o)
+    accelerator = start_processes(device)
+    source = recipe.source.open(o.data, accelerator.device, **recipe.source_arguments)
+    compile = o.compile and device.type == "cuda"
     say = note if accelerator.is_main_process else lambda _: None
-    if resume and not found:
-        say(f"{out} holds no state to resume; starting afresh")
-    if fit and found:
-        say(f"{out} keeps its length, {chosen.steps} steps, whatever --minutes says")
-    elif fit and minutes:
-        say(f"measuring how many steps {minutes:g} minutes hold")
-        chosen = within(chosen, minutes, source, accelerator, compile=compile)
-    trainer = Trainer(chosen, source, seed, accelerator)
+    if o.resume and not found:
+        say(f"{o.out} holds no state to resume; starting afresh")
+    if o.fit and found:
+        say(f"{o.out} keeps its length, {recipe.steps} steps, whatever --minutes says")
+    elif o.fit and o.minutes:
+        say(f"measuring how many steps {o.minutes:g} minutes hold")
+        recipe = recipe_for_minutes(recipe, o.minutes, source, accelerator, compile=compile)
+    trainer = Trainer(recipe, source, o.seed, accelerator)
     if found:
-        trainer.resume(out)
-    elif init is not None:
-        trainer.warm_start(*load_checkpoint(init)[:2])
-    limit = None if fit else minutes
+        trainer.resume(o.out)
+    elif o.init is not None:
+        trainer.warm_start(*load_checkpoint(o.init)[:2])
     options = RunOptions(
-        limit, save_minutes, sample_minutes, compile=compile, tensorboard=tensorboard
+        minutes=None if o.fit else o.minutes,
+        save_minutes=o.save_minutes,
+        sample_minutes=o.sample_minutes,
+        compile=compile,
+        tensorboard=o.tensorboard,
+        settings=tuple(settings),
     )
-    line = run_training(trainer, out, options, draw_samples)
+    line = run_training(trainer, o.out, options, draw_samples)
     if trainer.main:
         print(line)
 
 
-def _as_kept(recipe: Recipe, changes: dict[str, Any], run: Path) -> Recipe:
-    """The recipe of a run that goes on; options that would change it are refused."""
-    from geoflow.training.loop import continued
+def _fresh(recipe: Recipe, o: Options) -> tuple[Recipe, Sequence[str]]:
+    """The recipe of a run that begins, and what was set."""
+    from geoflow.training.recipe import set_fields
 
-    kept = continued(recipe, run)
-    for name, value in changes.items():
-        if value != (known := getattr(kept, name)):
+    if recipe.needs and o.init is None:
+        raise UsageError(f"{recipe.name} needs --init, {recipe.needs}")
+    return set_fields(recipe, o.settings), o.settings
+
+
+def _resumed(recipe: Recipe, o: Options) -> tuple[Recipe, Sequence[str]]:
+    """The same of a run that goes on; options that would change it are refused."""
+    from geoflow.training.loop import check_same, settings_of
+    from geoflow.training.recipe import set_fields
+
+    kept = settings_of(o.out)
+    for setting in o.settings:
+        if setting not in kept:
             raise UsageError(
-                f"--{name} must stay {known:g} in {run}; got {value:g}; leave it out, or use "
-                "another --out"
+                f"--set {setting} must be as the run in {o.out} was started: with "
+                f"{', '.join(kept)}; leave it out, or use another --out"
             )
-    return kept
+    recipe = set_fields(recipe, kept)
+    check_same(recipe, o.out)
+    return recipe, kept
 
 
 @one_line
 def recipes() -> None:
-    """List the training recipes with their cost and score."""
+    """List the training recipes with their command, cost and score."""
     from geoflow.recipes import RECIPES
 
     for make in RECIPES.values():
         r = make()
-        print(f"{r.name}\n    {r.summary}")
+        print(f"{r.name}\n    {r.summary}\n    {r.command}")
         print(f"    {r.network}, {r.transport}, {r.steps} steps of {r.batch}")
         for word, text in (("cost", r.cost), ("score", r.score)):
             if text:
                 print(f"    {word}: {text}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackOptions:
+    """Of `geoflow pack`."""
+
+    run: Annotated[Path, typer.Argument(help="A run, or a checkpoint.")]
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the checkpoint to write.")]
+    dtype: Annotated[
+        str, typer.Option(help="Of the stored weights: float32, float16, or int8 (a scale a row).")
+    ] = "float16"
+    average: Annotated[
+        list[Path],
+        typer.Option(help="Store the mean with the weights of this run too; may be repeated."),
+    ] = ()  # pyright: ignore[reportAssignmentType]
+    overwrite: Overwrite = False
+
+
+@command(PackOptions)
+def pack(o: PackOptions) -> None:
+    """Write the checkpoint of a run as it is bundled: smaller numbers, and means of runs."""
+    from geoflow.checks import one_of
+    from geoflow.model.checkpoint import (
+        DTYPES,
+        checkpoint_folder,
+        load_checkpoint,
+        mean_of,
+        save_checkpoint,
+    )
+
+    one_of("--dtype", o.dtype, DTYPES)
+    if (o.out / "config.json").exists() and not o.overwrite:
+        raise ValueError(f"{o.out} holds a checkpoint; give --overwrite, or another --out")
+    folders = [checkpoint_folder(run, ()) for run in (o.run, *o.average)]
+    config, weights = mean_of([load_checkpoint(folder)[:2] for folder in folders])
+    save_checkpoint(o.out, config, weights, o.dtype)
+    size = sum(file.stat().st_size for file in o.out.iterdir()) / 1e6
+    print(f"{sum(w.numel() for w in weights.values()):,} numbers, {size:.1f} MB, in {o.out}")

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from geoflow.data.shards import ShapeDataset
 from geoflow.data.turns import CategoryTurns
+from geoflow.render.quick import draw_clouds
 
 UNITS = 32767
 
@@ -94,6 +95,15 @@ class PointSource:
     def decode(self, samples: Tensor) -> Tensor:
         """Samples in cube units."""
         return samples * self.std
+
+    def picture(self, samples: Tensor, size: int) -> np.ndarray:
+        """(B, N, 3) samples -> (B, size, size, 3) uint8."""
+        return draw_clouds(self.decode(samples), size)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Of the network."""
+        return {"categories": len(self.categories)}
 
     def describe(self) -> dict[str, Any]:
         """What a checkpoint must know of its data."""

@@ -7,6 +7,7 @@ for shape in mesher.stream(range(4), steps=1): ...
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from torch import Tensor
 from geoflow.clouds.model import PointGenerator
 from geoflow.flow.noise import draw_noise
 from geoflow.geometry.mesh import SurfaceMesh, surface_mesh
-from geoflow.shapes.model import ObjectGenerator, Shape
+from geoflow.shapes.model import MeshRequest, ObjectGenerator, Shape
 from geoflow.shapes.reconstruct import FEWEST, read_scan
 
 
@@ -40,10 +41,10 @@ class CloudMesher:
                 "surfaces are made of categories that the network of surfaces knows; it does not "
                 f"know {', '.join(unknown)}; write clouds (--format ply)"
             )
-        if clouds.settings.points < FEWEST:
+        if clouds.data.points < FEWEST:
             raise ValueError(
                 f"a surface needs clouds of at least {FEWEST} points; the checkpoint's have "
-                f"{clouds.settings.points}; use another"
+                f"{clouds.data.points}; use another"
             )
         self.clouds, self.surfaces = clouds, surfaces
         self.digest, self.device = f"{clouds.digest}+{surfaces.digest}", clouds.device
@@ -51,7 +52,7 @@ class CloudMesher:
 
     def cloud_shape(self) -> tuple[int, int]:
         """(N, 3), the shape of the noise of one cloud."""
-        return self.clouds.settings.points, 3
+        return self.clouds.data.points, 3
 
     def sdf(
         self,
@@ -90,21 +91,13 @@ class CloudMesher:
         metres = self.clouds.metres[self.category_of(0, category)]
         return surface_mesh(grid.float().cpu().numpy(), resolution, metres)
 
-    def stream(
-        self,
-        indices: Sequence[int],
-        *,
-        steps: int = 2,
-        category: str = "all",
-        seed: int = 0,
-        guidance: float = 1.0,
-        resolution: int = 128,
-    ) -> Iterator[Shape]:
+    def stream(self, indices: Sequence[int], **request: Any) -> Iterator[Shape]:
         """Makes meshes in the order of `indices`, see `ObjectGenerator.stream`.
 
         Args:
-            steps, guidance: of the clouds; each surface takes one call more.
-            indices, category, seed, resolution: see there.
+            indices: numbers of the shapes.
+            request: fields of `MeshRequest`; steps and guidance are of the clouds, and each surface
+                takes one call more.
 
         Yields:
             shapes as they are finished.
@@ -113,14 +106,15 @@ class CloudMesher:
             ValueError: an unknown category, a number out of range, or a cloud that no surface can
                 be made of.
         """
-        self.clouds.check_request(seed, steps, guidance, category)
+        asked = MeshRequest(**request)
+        self.category_of(0, asked.category)
 
         def draw(part: Sequence[int], attempt: int) -> Tensor:
             clouds, grids = (
-                torch.stack([draw_noise(seed, i, shape, attempt) for i in part])
+                torch.stack([draw_noise(asked.seed, i, shape, attempt) for i in part])
                 for shape in (self.cloud_shape(), self.surfaces.grid_shape())
             )
-            names = [self.category_of(i, category) for i in part]
-            return self.sdf(clouds, grids, names, steps=steps, guidance=guidance)
+            names = [self.category_of(i, asked.category) for i in part]
+            return self.sdf(clouds, grids, names, steps=asked.steps, guidance=asked.guidance)
 
-        return self.surfaces.mesh_stream(indices, draw, category, resolution, self.clouds)
+        return self.surfaces.mesh_stream(indices, draw, asked, self.clouds)

@@ -1,4 +1,4 @@
-"""From a checkpoint to clouds of surface points: `load_generator(RUN / "checkpoint")`."""
+"""From a checkpoint to clouds of surface points: `load_generator("points").generate(n=4)`."""
 
 from __future__ import annotations
 
@@ -10,19 +10,48 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor
 
 from geoflow.checks import at_least
 from geoflow.flow.noise import draw_noise
 from geoflow.geometry.frames import to_world
-from geoflow.model.config import read_point_settings
-from geoflow.model.model import ClassSampler
+from geoflow.model.batches import in_order
+from geoflow.model.config import MOST, ClassData, Positive, check_argument, read_part
+from geoflow.model.model import CategoryModel, Request
 
 if TYPE_CHECKING:
     import trimesh
 
 POINTS = 2048
 LEAST_POINTS = 16
+
+
+class CloudData(ClassData):
+    """The part "data" of config.json.
+
+    Attributes:
+        points: of a cloud in training.
+        std: a cloud's values are cube units / std.
+    """
+
+    points: int = Field(ge=1, le=MOST)
+    std: Positive
+
+
+@dataclass(frozen=True)
+class CloudRequest(Request):
+    """What clouds are asked for, see `Request`.
+
+    Attributes:
+        points: of a cloud, at least 16.
+    """
+
+    points: int = POINTS
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least("points", self.points, LEAST_POINTS)
 
 
 @dataclass(frozen=True)
@@ -42,27 +71,16 @@ class CloudShape:
     seconds: float
 
 
-class PointGenerator(ClassSampler):
-    """Class-conditional generator of point clouds.
+class PointGenerator(CategoryModel):
+    """Class-conditional generator of point clouds, see `FlowModel`."""
 
-    Args:
-        config: the checkpoint's config.json.
-        weights: name -> float32 tensor.
-        digest: hash of the weights, for the manifest.
-        device: where the network runs.
-
-    Raises:
-        ValueError: config is not what it must be, or the weights do not fit its network.
-    """
-
-    backbone, network = "points", "PointTransformer"
+    network = "PointTransformer"
     sample_bytes = 60_000_000
 
-    def __init__(
-        self, config: dict[str, Any], weights: dict[str, Tensor], digest: str, device: torch.device
-    ) -> None:
-        self.settings = read_point_settings(config)
-        super().__init__(self.settings, config, weights, digest, device)
+    def read(self, config: dict[str, Any]) -> None:
+        self.data = read_part(config, "data", CloudData)
+        self.metres = self.data.longest
+        check_argument(config, "categories", len(self.metres))
 
     def clouds(
         self,
@@ -79,12 +97,12 @@ class PointGenerator(ClassSampler):
         Args:
             noise: (B, N, 3) standard normal, see `draw_noise`; N as in training is best.
             categories: B names.
-            steps, guidance, cumulative, on_step: see `ClassSampler.carry`.
+            steps, guidance, cumulative, on_step: see `CategoryModel.carry_classes`.
 
         Returns:
             (B, N, 3) float32 in the cube [-1, 1]^3, y up, facing +z, on the device.
         """
-        samples = self.carry(
+        samples = self.carry_classes(
             noise,
             categories,
             steps=steps,
@@ -92,26 +110,14 @@ class PointGenerator(ClassSampler):
             cumulative=cumulative,
             on_step=on_step,
         )
-        return samples * self.settings.std
+        return samples * self.data.std
 
-    def stream(
-        self,
-        indices: Sequence[int],
-        *,
-        steps: int = 2,
-        category: str = "all",
-        seed: int = 0,
-        guidance: float = 1.0,
-        points: int = POINTS,
-    ) -> Iterator[CloudShape]:
-        """Makes clouds in the order of `indices`, several at a time, see `ClassSampler.in_order`.
+    def stream(self, indices: Sequence[int], **request: Any) -> Iterator[CloudShape]:
+        """Makes clouds in the order of `indices`, several at a time.
 
         Args:
-            indices: numbers of the clouds; cloud i depends on (seed, i) and the options alone.
-            steps, guidance: see `clouds`.
-            category: a name, or "all" for each in turn.
-            seed: not negative.
-            points: of a cloud, at least 16.
+            indices: numbers of the clouds.
+            request: fields of `CloudRequest`.
 
         Yields:
             clouds as they are finished.
@@ -119,42 +125,31 @@ class PointGenerator(ClassSampler):
         Raises:
             ValueError: an unknown category, a number out of range, or a cloud that is not finite.
         """
-        self.check_request(seed, steps, guidance, category)
-        at_least("points", points, LEAST_POINTS)
+        asked = CloudRequest(**request)
+        self.category_of(0, asked.category)
 
         def draw(part: Sequence[int]) -> np.ndarray:
-            noise = torch.stack([draw_noise(seed, i, (points, 3)) for i in part])
-            names = [self.category_of(i, category) for i in part]
-            return self.clouds(noise, names, steps=steps, guidance=guidance).cpu().numpy()
+            noise = torch.stack([draw_noise(asked.seed, i, (asked.points, 3)) for i in part])
+            names = [self.category_of(i, asked.category) for i in part]
+            made = self.clouds(noise, names, steps=asked.steps, guidance=asked.guidance)
+            return made.cpu().numpy()
 
         def finish(index: int, cloud: np.ndarray, spent: float) -> CloudShape:
-            begin, name = time.perf_counter(), self.category_of(index, category)
+            begin, name = time.perf_counter(), self.category_of(index, asked.category)
             if not np.isfinite(cloud).all():
                 raise ValueError(f"cloud {index} must be finite; it is not; use another checkpoint")
             placed = to_world(cloud.astype(np.float64), self.metres[name]).astype(np.float32)
             return CloudShape(index, name, placed, spent + time.perf_counter() - begin)
 
-        return self.in_order(indices, self.batch_size(points / POINTS), draw, finish)
+        size, on_gpu = self.batch_size(asked.points / POINTS), self.device.type == "cuda"
+        return in_order(indices, size, draw, finish, on_gpu=on_gpu)
 
-    def generate(
-        self,
-        n: int = 1,
-        *,
-        steps: int = 2,
-        category: str = "all",
-        seed: int = 0,
-        guidance: float = 1.0,
-        points: int = POINTS,
-    ) -> list[trimesh.PointCloud]:
-        """Generates n clouds.
+    def generate(self, n: int = 1, **request: Any) -> list[trimesh.PointCloud]:
+        """Generates n clouds: generate(4, category="chair", steps=2, seed=0).
 
         Args:
             n: how many, at least 1.
-            steps: network calls for each, at least 1.
-            category: one of `categories`, or "all" for each in turn.
-            seed: cloud i depends on (seed, i) alone.
-            guidance: above 1 exaggerates the category, at twice the cost.
-            points: of a cloud, at least 16.
+            request: fields of `CloudRequest`: steps, category, seed, guidance, points.
 
         Returns:
             trimesh.PointCloud objects in metres, y up, facing +z, feet on y = 0, the longest side
@@ -166,10 +161,9 @@ class PointGenerator(ClassSampler):
         import trimesh
 
         at_least("n", n, 1)
-        options = {"steps": steps, "seed": seed, "guidance": guidance, "points": points}
         return [
             trimesh.PointCloud(
                 made.points, metadata={"category": made.category, "index": made.index}
             )
-            for made in self.stream(range(n), category=category, **options)
+            for made in self.stream(range(n), **request)
         ]

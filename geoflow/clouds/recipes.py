@@ -7,8 +7,9 @@ from typing import Any
 
 from geoflow.checks import one_of
 from geoflow.clouds.data import PointSource
-from geoflow.flow.objective import PseudoHuber, TimeSampling
-from geoflow.training.recipe import Recipe
+from geoflow.flow.objective import Loss, PseudoHuber, TimeSampling
+from geoflow.flow.targets import PathPairs
+from geoflow.training.recipe import Recipe, Stage
 
 
 def objects_points(form: str = "u-FM") -> Recipe:
@@ -28,7 +29,7 @@ def objects_points(form: str = "u-FM") -> Recipe:
         ValueError: another form.
     """
     one_of("form", form, POINT_FORMS)
-    name, arguments, times, cost, score = POINT_FORMS[form]
+    name, arguments, times, stages, cost, score = POINT_FORMS[form]
     return Recipe(
         name=name,
         summary=f"clouds of 2,048 points, 15 categories, class-conditional; {form}",
@@ -37,21 +38,12 @@ def objects_points(form: str = "u-FM") -> Recipe:
         transport=form,
         transport_arguments=arguments,
         source=PointSource,
-        steps=16_000,
+        stages=stages,
         batch=256,
-        learning_rate=5e-4,
-        warmup=300,
-        decay=0.5,
-        instant=0.5,
-        restart=True,
         ema=0.999,
         times=replace(times, cumulative=0.65, to_data=0.8, from_noise=0.7, uniform=0.2),
-        cumulative_norm=PseudoHuber(0.01),
-        adaptive=0.1,
-        raw_units=True,
-        paths=25,
-        path_parts=64,
-        renew_paths=30,
+        loss=Loss(cumulative_norm=PseudoHuber(0.01), adaptive=0.1, raw_units=True),
+        targets=PathPairs(intervals=25, parts=64, renew=30),
         lead=0.4,
         device_draws=True,
         cost=cost,
@@ -59,28 +51,37 @@ def objects_points(form: str = "u-FM") -> Recipe:
     )
 
 
-_SHORT = "8 minutes on one H200, in two parts (u-FM after them: 66.7 / 61.5 %)"
-POINT_FORMS: dict[str, tuple[str, dict[str, Any], TimeSampling, str, str]] = {
+# r = t alone, then r > t from paths of what that gave; then both once more.
+_ROUND = (
+    Stage(4_641, instant=1.0, learning_rate=5e-4, warmup=300, decay=0.4),
+    Stage(4_015, instant=0.0, learning_rate=4e-4, warmup=300, decay=0.6),
+)
+_ROUNDS = (*_ROUND, replace(_ROUND[0], steps=3_568), _ROUND[1])
+_PARTS = "made in parts, see the model card of points"
+POINT_FORMS: dict[str, tuple[str, dict[str, Any], TimeSampling, tuple[Stage, ...], str, str]] = {
     "u-FM": (
         "objects-points",
         {},
         TimeSampling(mean=0.0, std=1.2),
-        "15 minutes on one H200, in four parts; see the model card",
-        "1-NNA 62.9 / 58.0 % at 1 / 2 calls; data: 48.6",
+        _ROUNDS,
+        "15 minutes on one H200",
+        _PARTS,
     ),
     "x1-FM": (
         "objects-points-fm",
         {"noise_std": 4.0, "preconditioning": "edm"},
         TimeSampling(mean=0.8, std=1.6),
-        _SHORT,
-        "1-NNA 71.2 / 72.7 % at 1 / 2 calls",
+        _ROUND,
+        "8 minutes on one H200",
+        _PARTS,
     ),
     "EDM": (
         "objects-points-edm",
         {"data_std": 1.0},
         TimeSampling(mean=0.4, std=1.0),
-        _SHORT,
-        "1-NNA 72.5 / 68.7 % at 1 / 2 calls",
+        _ROUND,
+        "8 minutes on one H200",
+        _PARTS,
     ),
 }
-"""Name, arguments of the transport, logistic-normal times, cost and score by form."""
+"""Name, arguments of the transport, logistic-normal times, stages, cost and score by form."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,13 +13,19 @@ from geoflow.flow.condition import Net
 from geoflow.flow.transport import Transport
 
 
-def time_grid(transport: Transport, steps: int, *, shift: float = 1.0, lead: float = 0.0) -> Tensor:
+class Guidance(NamedTuple):
+    """m_null + weight (m_cond - m_null) in place of m_cond; null: the condition of none."""
+
+    weight: float
+    null: Any
+
+
+def time_grid(transport: Transport, steps: int, *, lead: float = 0.0) -> Tensor:
     """Times from the noise end to the data end, uniform in clock time unless told otherwise.
 
     Args:
         transport: gives the clock and the start.
         steps: number of network calls, at least 1.
-        shift: 1 is uniform; above 1 spends more of the steps near the noise end.
         lead: the first step takes in this share of the clock beside its equal part of the rest.
             A cumulative map jumps far as well as near, so its few calls are better spent late.
 
@@ -27,15 +33,12 @@ def time_grid(transport: Transport, steps: int, *, shift: float = 1.0, lead: flo
         (steps + 1,) float64 times of the transport's schedule.
 
     Raises:
-        ValueError: steps below 1, shift not positive, or lead not in [0, 1).
+        ValueError: steps below 1, or lead not in [0, 1).
     """
     at_least("steps", steps, 1)
-    if shift <= 0:
-        raise ValueError(f"shift must be positive; got {shift}")
     if not 0 <= lead < 1:
         raise ValueError(f"lead must lie in [0, 1); got {lead}")
     tau = torch.linspace(transport.start, 1.0, steps + 1, dtype=torch.float64)
-    tau = tau / (shift - (shift - 1) * tau)
     tau[1:] = lead + (1 - lead) * tau[1:]
     return transport.schedule.unclock(tau)
 
@@ -50,8 +53,7 @@ def sample(
     *,
     cumulative: bool = True,
     mean_last: bool = False,
-    guidance: float = 1.0,
-    null: Any = None,
+    guidance: Guidance | None = None,
     on_step: Callable[[int, Tensor], None] | None = None,
 ) -> Tensor:
     """Carries noise to data, one network call per interval of `times`.
@@ -67,18 +69,12 @@ def sample(
         mean_last: the last call has r = t even so. Where a state may still end in more than one
             place it goes to their mean, which lies nearer to the truth and varies less. A single
             call is then the mean given the condition alone: for what that all but determines.
-        guidance: w of m_null + w (m_cond - m_null). 1 costs one call a step, others two.
-        null: the condition that stands for none; needed when guidance is not 1.
+        guidance: exaggerates the condition, at two network calls a step; None: one.
         on_step: called with (calls made, state) after each step.
 
     Returns:
         (B, ...) float32 samples.
-
-    Raises:
-        ValueError: guidance without a null condition.
     """
-    if guidance != 1.0 and null is None:
-        raise ValueError("guidance other than 1 needs a null condition; pass null=")
     grid, x = _begin(transport, noise, times)
     calls = len(grid) - 1
     for k in range(calls):
@@ -86,9 +82,9 @@ def sample(
         to_mean = mean_last and k == calls - 1
         r = end if cumulative and not to_mean else t
         m = transport.predict(net, x, t, r, cond)
-        if guidance != 1.0:
-            without = transport.predict(net, x, t, r, null)
-            m = without + guidance * (m - without)
+        if guidance is not None:
+            without = transport.predict(net, x, t, r, guidance.null)
+            m = without + guidance.weight * (m - without)
         x = transport.apply(x, m, t, end)
         if on_step is not None:
             on_step(k + 1, x)

@@ -89,6 +89,11 @@ class Transport:
         if not 0 <= self.start < 1:
             raise ValueError(f"start must be a clock time in [0, 1); got {self.start}")
         one_of("preconditioning", self.preconditioning, PRECONDITIONINGS)
+        if self.preconditioning == "edm" and self.prediction is not DATA:
+            raise ValueError(
+                "preconditioning edm must stand with a data prediction, whose c_skip and c_out it "
+                f"gives; got {self.name}; use input"
+            )
 
     @property
     def name(self) -> str:

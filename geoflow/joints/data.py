@@ -14,6 +14,7 @@ from torch import Tensor
 
 from geoflow.flow.condition import Condition
 from geoflow.joints.rigs import LONGEST, Character, read_characters
+from geoflow.render.quick import draw_clouds
 
 HELD_OUT_PACKS = ("fish_pack", "kaykit")
 """Never trained on, wherever they are found."""
@@ -97,7 +98,7 @@ class CharacterSource:
         self.owner = torch.from_numpy(owner).to(device)
         self.rarity = torch.from_numpy(rarity).to(device)
         self.joints = torch.from_numpy(places).to(device)
-        labels = [CATEGORIES.index(c.category) for c in characters]
+        labels = [self.categories.index(c.category) for c in characters]
         self.labels = torch.tensor(labels, device=device)
         self.proportions = torch.tensor([PROPORTIONS[k] for k in CATEGORIES], device=device)
         shares = _weights(characters).double().cumsum(0)
@@ -122,7 +123,8 @@ class CharacterSource:
             )
         characters = [c for file in files for c in read_characters(file)]
         kept = [c for c in characters if c.pack not in HELD_OUT_PACKS]
-        return cls([_with_category(c) for c in kept], device)
+        known = [c if c.category in CATEGORIES else replace(c, category="creature") for c in kept]
+        return cls(known, device)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -161,6 +163,15 @@ class CharacterSource:
     def decode(self, samples: Tensor) -> Tensor:
         """Samples are in the frame of the characters already."""
         return samples
+
+    def picture(self, samples: Tensor, size: int) -> np.ndarray:
+        """(B, N, 3) samples -> (B, size, size, 3) uint8."""
+        return draw_clouds(self.decode(samples), size)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Of the network."""
+        return {"categories": len(self.categories)}
 
     def describe(self) -> dict[str, Any]:
         """What a checkpoint must know of its data."""
@@ -281,12 +292,6 @@ def _check(characters: list[Character], size: int) -> None:
             raise ValueError(
                 f"{c.name}: category must be one of {', '.join(CATEGORIES)}; got {c.category!r}"
             )
-
-
-def _with_category(c: Character) -> Character:
-    if c.category in CATEGORIES:
-        return c
-    return replace(c, category="creature")
 
 
 def _weights(characters: list[Character]) -> Tensor:

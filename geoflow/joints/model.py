@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import ConfigDict, Field
 from torch import Tensor
 
 from geoflow.checks import at_least, one_of
 from geoflow.flow.condition import Condition
 from geoflow.flow.noise import draw_noise
-from geoflow.joints.names import body_parents, is_humanoid
+from geoflow.joints.clusters import Clusters, agreement, cluster_joints
+from geoflow.joints.names import is_humanoid
 from geoflow.joints.rigs import fit_frame
-from geoflow.joints.skeleton import (
-    Clusters,
-    agreement,
-    build_tree,
-    cluster_joints,
-)
-from geoflow.model.config import network_with, read_sampling, read_transport
-from geoflow.model.device import half_precision
+from geoflow.joints.tree import body_parents, build_tree
+from geoflow.model.config import Part, read_part
+from geoflow.model.model import FlowModel
 
 MOST_POINTS = 4096
 LEAST_POINTS = 64
@@ -34,37 +31,29 @@ MERGED = 2
 """Joints that may be missing where no body was asked for: toys lack more, and have other joints."""
 
 
-@dataclass(frozen=True)
-class Clustering:
-    """How travelled points become joints, see geoflow.joints.skeleton; tuned after training.
+Width = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Clustering(Part):
+    """How travelled points become joints: the part "clustering" of config.json; tuned afterwards.
 
     Attributes:
         width: of `agreement`.
         bandwidth, prominence, least: of `cluster_joints`.
     """
 
-    width: float = 0.015
-    bandwidth: float = 0.012
-    prominence: float = 0.7
-    least: float = 0.0025
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not isinstance(value, int | float) or not 0 < value < 1:
-                raise ValueError(f"clustering.{field.name} must be between 0 and 1; got {value!r}")
+    width: Width = 0.015
+    bandwidth: Width = 0.012
+    prominence: Width = 0.7
+    least: Width = 0.0025
 
 
-def read_clustering(table: Any) -> Clustering:
-    """The part "clustering" of config.json; what it does not name keeps its default.
+class JointData(Part):
+    """The part "data" of config.json."""
 
-    Raises:
-        ValueError: an unknown name or a number out of range.
-    """
-    known = {field.name for field in fields(Clustering)}
-    if not isinstance(table, dict) or table.keys() - known:
-        raise ValueError(f"clustering must be a table of {', '.join(sorted(known))}; got {table!r}")
-    return Clustering(**table)
+    categories: list[str] = Field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -82,35 +71,14 @@ class Skeleton:
     confidence: np.ndarray
 
 
-class JointPredictor:
-    """Finds the joints of a character from points of its surface.
+class JointPredictor(FlowModel):
+    """Finds the joints of a character from points of its surface, see `FlowModel`."""
 
-    Args:
-        config: the checkpoint's config.json.
-        weights: name -> float32 tensor.
-        digest: hash of the weights.
-        device: where the network runs.
+    network = "JointTransformer"
 
-    Raises:
-        ValueError: config is not that of a joint network, or the weights do not fit.
-    """
-
-    def __init__(
-        self, config: dict[str, Any], weights: dict[str, Tensor], digest: str, device: torch.device
-    ) -> None:
-        name = config.get("network", {}).get("name")
-        if name != "JointTransformer":
-            raise ValueError(
-                f"config.json: network.name must be JointTransformer to predict joints; got "
-                f"{name!r}; train the recipe characters-joints"
-            )
-        self.transport, self.sampling = read_transport(config), read_sampling(config)
-        self.net = network_with(config, weights)
-        self.net.eval().requires_grad_(False).to(device)
-        names = config.get("data", {}).get("categories", [])
-        self.categories = [str(n) for n in names]
-        self.clustering = read_clustering(config.get("clustering", {}))
-        self.digest, self.device = digest, device
+    def read(self, config: dict[str, Any]) -> None:
+        self.categories = read_part(config, "data", JointData, optional=True).categories
+        self.clustering = read_part(config, "clustering", Clustering, optional=True)
 
     def travel(
         self,
@@ -138,24 +106,14 @@ class JointPredictor:
         Returns:
             (N, 3) float32 ends.
         """
-        at_least("steps", steps, 1)
         at_least("seed", seed, 0)
         one_of("category", category, ["any", *self.categories])
         index = (*self.categories, "any").index(category)
         surface = np.concatenate((points, normals), 1).astype(np.float32)
         context = torch.from_numpy(surface)[None].to(self.device)
         cond = Condition(torch.tensor([index], device=self.device), context)
-        noise = draw_noise(seed, 0, (1, len(points), 3)).to(self.device)
-        with half_precision(self.device):
-            ends = self.sampling.sample(
-                self.transport,
-                self.net,
-                noise,
-                steps,
-                cond,
-                cumulative=cumulative,
-                on_step=on_step,
-            )
+        noise = draw_noise(seed, 0, (1, len(points), 3))
+        ends = self.carry(noise, steps, cond, cumulative=cumulative, on_step=on_step)
         return ends[0].float().cpu().numpy()
 
     def predict(

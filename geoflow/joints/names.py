@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-_SIDES = ("left", "right")
-_LEG = ("hip", "knee", "ankle", "foot", "toe")
-_LIMBS = 14  # joints of two legs and two arms, without the collars
-_ARM = ("collar", "shoulder", "elbow", "wrist", "hand")
+SIDES = ("left", "right")
+LEG = ("hip", "knee", "ankle", "foot", "toe")
+ARM = ("collar", "shoulder", "elbow", "wrist", "hand")
 
 
 def name_joints(joints: np.ndarray, parents: np.ndarray) -> list[str]:
@@ -28,88 +27,18 @@ def name_joints(joints: np.ndarray, parents: np.ndarray) -> list[str]:
     Returns:
         J names, no two the same.
     """
-    names = [f"joint_{k}" for k in range(len(joints))]
-    tree = _Tree(np.asarray(joints, float), np.asarray(parents))
-    found = tree.humanoid()
-    for k, name in found.items():
-        names[k] = name
-    return names
+    found = humanoid(joints, parents)
+    return [found.get(k, f"joint_{k}") for k in range(len(joints))]
 
 
 def is_humanoid(joints: np.ndarray, parents: np.ndarray) -> bool:
     """Whether `name_joints` finds a humanoid."""
-    return bool(_Tree(np.asarray(joints, float), np.asarray(parents)).humanoid())
+    return bool(humanoid(joints, parents))
 
 
-def body_parents(joints: np.ndarray, parents: np.ndarray) -> np.ndarray:
-    """The tree of a human body, made of a first tree that follows its legs and arms.
-
-    Between the shoulders joints lie so close that a spanning tree hangs one collar on the other,
-    or on the neck, or takes one for the root. The order there is known beforehand: the collars
-    leave the spine below them.
-
-    Args:
-        joints: (J, 3), y up, facing +z, any scale.
-        parents: (J,) -1 for the root.
-
-    Returns:
-        (J,) parents; those given, where no root makes the limbs and collars of a body.
-    """
-    place, given = np.asarray(joints, float), np.asarray(parents)
-    if not _LIMBS + 6 <= len(place) <= _LIMBS + 8:
-        return given
-    for root in [int(k) for k in np.argsort(given >= 0, kind="stable")]:  # the given root first
-        found = _as_body(_Tree(place, _rerooted(given, root)))
-        if found is not None:
-            return found
-    return given
-
-
-def _rerooted(parents: np.ndarray, root: int) -> np.ndarray:
-    """The same tree hung up on another joint."""
-    out, k, above = parents.copy(), root, -1
-    while k >= 0:
-        out[k], above, k = above, k, int(parents[k])
-    return out
-
-
-def _as_body(tree: _Tree) -> np.ndarray | None:
-    """(J,) parents with the trunk of a body between the limbs of a humanoid; None if it is none."""
-    place, named = tree.joints, tree.humanoid()
-    names = {name: k for k, name in named.items()}
-    legs = [[names.get(f"{side}_{part}", -1) for part in _LEG[:4]] for side in _SIDES]
-    arms = [[k for k, n in named.items() if n.startswith(side) and n.split("_")[1] in _ARM][-3:]
-            for side in _SIDES]  # fmt: skip
-    limbs = [k for limb in (*legs, *arms) for k in limb]
-    trunk = [k for k in range(len(place)) if k not in limbs and k != names.get("pelvis")]
-    if "pelvis" not in names or -1 in limbs or len(set(limbs)) != _LIMBS:
-        return None
-    root, shoulders = names["pelvis"], [arm[0] for arm in arms]
-    apart = np.linalg.norm(place[trunk][:, None] - place[shoulders], axis=2)
-    total = apart[:, :1] + apart[:, 1]
-    np.fill_diagonal(total, np.inf)
-    collars = [trunk[k] for k in np.unravel_index(total.argmin(), total.shape)]
-    middle = [k for k in trunk if k not in collars]
-    axis, across = place[shoulders].mean(0) - place[root], place[shoulders[0]] - place[shoulders[1]]
-    aside = (place[collars] - place[middle].mean(0)) @ across / (across @ across)
-    height = place @ axis
-    middle.sort(key=lambda k: height[k])
-    chest = int(sum(height[k] < height[collars].mean() for k in middle))
-    reaches = [np.linalg.norm(np.diff(place[arm], axis=0), axis=1) for arm in arms]
-    good = [
-        aside[0] > 0.05 and aside[1] < -0.05 and chest > 0,
-        min(height[middle]) > height[root],
-        sum(not tree.children[k] for k in middle) == 1,  # the head: no ears, no tail
-        all(lower > 0.55 * upper for upper, lower in reaches),  # forearms, not hands
-    ]
-    if not all(good):
-        return None
-    out = np.full(len(place), -1, np.int64)
-    chains = [[root, *middle], *([root, *leg] for leg in legs)]
-    chains += [[middle[chest - 1], c, *arm] for c, arm in zip(collars, arms, strict=True)]
-    for chain in chains:
-        out[chain[1:]] = chain[:-1]
-    return out
+def humanoid(joints: np.ndarray, parents: np.ndarray) -> dict[int, str]:
+    """Joint -> name of those that `name_joints` knows; empty if this is no humanoid."""
+    return _Tree(np.asarray(joints, float), np.asarray(parents)).names()
 
 
 class _Tree:
@@ -148,8 +77,8 @@ class _Tree:
             return None
         return left, right
 
-    def humanoid(self) -> dict[int, str]:
-        """Joint -> name; empty if this is none."""
+    def names(self) -> dict[int, str]:
+        """See `humanoid`."""
         roots = np.flatnonzero(self.parents < 0)
         if len(roots) != 1 or len(self.children[roots[0]]) < 3:
             return {}
@@ -174,11 +103,11 @@ class _Tree:
         neck = [k for k in neck if self.joints[k, 1] > self.joints[spine[-1], 1]]
         if neck:
             names |= self._head(max(neck, key=lambda k: self.reach(k, 1)))
-        for side, leg, arm in zip(_SIDES, legs, arms, strict=True):
-            names |= self._chain(side, self.limb(leg), _LEG)
+        for side, leg, arm in zip(SIDES, legs, arms, strict=True):
+            names |= self._chain(side, self.limb(leg), LEG)
             inner, path = self._arm(arm, middle)
             names |= {inner[0]: "head"} if inner and not neck else {}
-            names |= self._chain(side, path, _ARM)
+            names |= self._chain(side, path, ARM)
         return names
 
     def _arm(self, k: int, middle: float) -> tuple[list[int], list[int]]:
@@ -199,7 +128,7 @@ class _Tree:
 
     def _chain(self, side: str, path: list[int], words: tuple[str, ...]) -> dict[int, str]:
         """Names along a limb; an arm of three joints has no collar."""
-        if words is _ARM and len(path) <= 3:
+        if words is ARM and len(path) <= 3:
             words = words[1:]
         out = {}
         for n, k in enumerate(path):

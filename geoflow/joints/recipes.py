@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from geoflow.flow.objective import TimeSampling
+from geoflow.flow.objective import Loss, TimeSampling
+from geoflow.flow.targets import Semigroup
 from geoflow.joints.data import CharacterSource
-from geoflow.training.recipe import Recipe
+from geoflow.training.recipe import Recipe, Stage
 
 
 def characters_joints() -> Recipe:
@@ -26,22 +27,17 @@ def characters_joints() -> Recipe:
         transport="DDIM",
         transport_arguments={"noise_std": 0.35, "data_std": 0.4},
         source=CharacterSource,
-        steps=9_300,
+        stages=(Stage(9_300, instant=0.6, learning_rate=7e-4, warmup=500),),
         batch=256,
-        learning_rate=7e-4,
-        warmup=500,
-        instant=0.6,
         label_drop=0.5,
         times=TimeSampling(mean=0.4, std=1.3, to_data=0.8, from_noise=0.7, uniform=0.2),
-        adaptive=0.01,
-        difference_share=0.06,
-        distill=True,
-        leaps=0.75,
+        loss=Loss(adaptive=0.01),
+        targets=Semigroup(leaps=0.75, share=0.06),
         lead=0.6,
         mean_last=True,
         device_draws=True,
-        cost="38 minutes on one GPU, in five parts; see the model card",
-        score="CD-J2J 0.6 %, IoU 99 % on unseen bodies at 2 calls; 2.9 %, 83 % on toys",
+        cost="6 minutes on one H100",
+        score="made in parts, see the model card of characters",
     )
 
 
@@ -50,10 +46,12 @@ def characters_joints_fm() -> Recipe:
 
     Command: geoflow train characters-joints-fm --data DATA --out RUN
     """
+    ddim = characters_joints()
     return replace(
-        characters_joints(),
+        ddim,
         name="characters-joints-fm",
         summary="the same in x1-FM form",
+        stages=(replace(ddim.stages[0], steps=11_900),),
         cost="8.7 minutes on one H200",
         score="CD-J2J 0.7 %, IoU 98 % on unseen bodies at 2 calls; 3.2 %, 78 % on toys",
         transport="x1-FM",
@@ -65,10 +63,12 @@ def characters_joints_edm() -> Recipe:
 
     Command: geoflow train characters-joints-edm --data DATA --out RUN
     """
+    ddim = characters_joints()
     return replace(
-        characters_joints(),
+        ddim,
         name="characters-joints-edm",
         summary="the same in EDM form",
+        stages=(replace(ddim.stages[0], steps=12_800),),
         cost="8.7 minutes on one H200",
         score="CD-J2J 1.2 %, IoU 95 % on unseen bodies at 2 calls; 2.8 %, 70 % on toys",
         transport="EDM",

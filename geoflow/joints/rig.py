@@ -20,8 +20,7 @@ from geoflow.joints.names import name_joints
 from geoflow.joints.rigs import fit_frame
 from geoflow.joints.skin import Skin, skin_mesh
 
-FORMATS = {"glb": ".glb", "rignet-txt": ".txt", "json": ".json"}
-"""Name of a format -> suffix of its files."""
+SUFFIXES = (".glb", ".txt", ".json")
 
 
 @dataclass(frozen=True)
@@ -110,17 +109,16 @@ def rig_mesh(
 
 def rignet_text(rig: RiggedMesh) -> str:
     """RigNet's text: lines of joints, root, skin and hierarchy."""
+    names, above = rig.names, list(zip(rig.names, rig.parents, strict=True))
     lines = [
         f"joints {n} {x:.8g} {y:.8g} {z:.8g}"
-        for n, (x, y, z) in zip(rig.names, rig.joints, strict=True)
+        for n, (x, y, z) in zip(names, rig.joints, strict=True)
     ]
-    lines += [f"root {n}" for n, p in zip(rig.names, rig.parents, strict=True) if p < 0]
+    lines += [f"root {n}" for n, p in above if p < 0]
     for k, (which, weights) in enumerate(zip(rig.skin.joints, rig.skin.weights, strict=True)):
-        pairs = [f"{rig.names[j]} {w:.6g}" for j, w in zip(which, weights, strict=True) if w > 0]
+        pairs = [f"{names[j]} {w:.6g}" for j, w in zip(which, weights, strict=True) if w > 0]
         lines.append(f"skin {k} " + " ".join(pairs))
-    lines += [
-        f"hier {rig.names[p]} {n}" for n, p in zip(rig.names, rig.parents, strict=True) if p >= 0
-    ]
+    lines += [f"hier {names[p]} {n}" for n, p in above if p >= 0]
     return "\n".join(lines) + "\n"
 
 
@@ -139,17 +137,20 @@ def skeleton_json(rig: RiggedMesh) -> str:
 def write_rig(path: str | Path, rig: RiggedMesh, *, overwrite: bool = False) -> Path:
     """Writes .glb, .txt (RigNet's) or .json, whole or not at all.
 
+    A .glb is y up for its readers, whatever the mesh's own frame; the others are in that frame.
+
     Raises:
         ValueError: another suffix, no such folder, or the file exists and `overwrite` is False.
         OSError: the disk is full or the folder not writable.
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if suffix not in FORMATS.values():
-        raise ValueError(f"path must end in one of {' '.join(FORMATS.values())}; got {path.name!r}")
+    if suffix not in SUFFIXES:
+        raise ValueError(f"path must end in one of {' '.join(SUFFIXES)}; got {path.name!r}")
     check_target(path, overwrite=overwrite)
     if suffix == ".glb":
-        data = rigged_glb(rig.vertices, rig.faces, rig.joints, rig.parents, rig.skin, rig.names)
+        arrays = (rig.vertices, rig.faces, rig.joints, rig.parents)
+        data = rigged_glb(*arrays, rig.skin, rig.names, rig.up)
     else:
         data = (rignet_text(rig) if suffix == ".txt" else skeleton_json(rig)).encode()
     write_atomically(path, data, sync=False)

@@ -23,20 +23,11 @@ from pathlib import Path
 import numpy as np
 
 from geoflow.files import write_atomically
-from geoflow.joints.skeleton import check_tree
+from geoflow.joints.tree import check_tree
 
 LONGEST = 1.8
-KEYS = (
-    "name",
-    "category",
-    "points",
-    "normals",
-    "joint_offset",
-    "joints",
-    "parents",
-    "joint_names",
-    "feature_size",
-)
+PER_JOINT = ("joints", "parents", "joint_names", "feature_size")
+KEYS = ("name", "category", "points", "normals", "joint_offset", *PER_JOINT)
 
 
 @dataclass(frozen=True)
@@ -141,26 +132,27 @@ def read_characters(path: str | Path) -> list[Character]:
             f"{path} must be an npz of characters; {error}; make it with data_prep/characters.py"
         ) from None
     _check_table(path, table)
-    characters = []
-    for i, (begin, end) in enumerate(
-        zip(table["joint_offset"][:-1], table["joint_offset"][1:], strict=True)
-    ):
-        normals = table["normals"][i].astype(np.float32)
-        length = np.linalg.norm(normals, axis=1, keepdims=True)
-        characters.append(
-            Character(
-                str(table["name"][i]),
-                str(table["category"][i]),
-                table["points"][i].astype(np.float32),
-                normals / length.clip(1),
-                table["joints"][begin:end],
-                table["parents"][begin:end].astype(np.int64),
-                tuple(map(str, table["joint_names"][begin:end])),
-                table["feature_size"][begin:end],
-            )
-        )
-        check_tree(characters[-1].parents, f"{path}: {characters[-1].name}: parents")
+    characters = [_character(table, i) for i in range(len(table["name"]))]
+    for c in characters:
+        check_tree(c.parents, f"{path}: {c.name}: parents")
     return characters
+
+
+def _character(table: dict[str, np.ndarray], i: int) -> Character:
+    """One of a stored set."""
+    normals = table["normals"][i].astype(np.float32)
+    begin, end = table["joint_offset"][i : i + 2]
+    joints, parents, names, size = (table[key][begin:end] for key in PER_JOINT)
+    return Character(
+        str(table["name"][i]),
+        str(table["category"][i]),
+        table["points"][i].astype(np.float32),
+        normals / np.linalg.norm(normals, axis=1, keepdims=True).clip(1),
+        joints,
+        parents.astype(np.int64),
+        tuple(map(str, names)),
+        size,
+    )
 
 
 def _check_table(path: Path, table: dict[str, np.ndarray]) -> None:
@@ -175,7 +167,7 @@ def _check_table(path: Path, table: dict[str, np.ndarray]) -> None:
         and bool((np.diff(offset) > 0).all())
         and offset[0] == 0
         and joints.shape == (offset[-1], 3)
-        and all(len(table[key]) == offset[-1] for key in ("parents", "joint_names", "feature_size"))
+        and all(len(table[key]) == offset[-1] for key in PER_JOINT)
         and all(np.isfinite(table[key]).all() for key in ("points", "joints", "feature_size"))
     )
     if not good:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-LONGEST = 1.8
+from geoflow.joints.rigs import LONGEST
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,8 @@ def skin_mesh(
     """Binds a mesh to a skeleton.
 
     A joint moves the bones to its children; one without children the bone that goes on from it to
-    the end of the body. Vertices at one place get the same weights.
+    the end of the body. Vertices at one place get the same weights; those that no face uses change
+    nothing, wherever they are, and go with the first root.
 
     Args:
         vertices, faces: (V, 3), (F, 3), of any scale, open or closed, of any number of parts.
@@ -63,13 +64,15 @@ def skin_mesh(
         ValueError: no joints, shapes that do not fit, or a mesh without an extent or an area.
     """
     vertices, joints = np.asarray(vertices, np.float64), np.asarray(joints, np.float64)
-    parents = np.asarray(parents)
+    faces, parents, count = np.asarray(faces), np.asarray(parents), len(vertices)
     if joints.ndim != 2 or joints.shape[1:] != (3,) or parents.shape != (len(joints),):
         raise ValueError(
             f"joints must be (J, 3) and parents (J,); got {joints.shape} and {parents.shape}"
         )
     if not len(joints):
         raise ValueError("a skeleton must have at least one joint; got none")
+    used, corners = np.unique(faces, return_inverse=True)
+    vertices, faces = vertices[used], corners.reshape(faces.shape)
     low, high = vertices.min(0), vertices.max(0)
     side = float((high - low).max())
     if not 0 < side < np.inf:
@@ -80,31 +83,30 @@ def skin_mesh(
     volume = volume.joined(_along(bones, volume.cell / 2)[0])
     through, anchor = _distances_inside(volume, bones, owner, len(joints))
     vertices = _held(volume, vertices, anchor)
-    indices = np.zeros((len(vertices), MOST_WEIGHTS), np.int64)
-    weights = np.zeros((len(vertices), MOST_WEIGHTS), np.float32)
+    indices = np.zeros((count, MOST_WEIGHTS), np.int64)
+    weights = np.zeros((count, MOST_WEIGHTS), np.float32)
+    indices[:, 0], weights[:, 0] = np.argmin(parents), 1
     for begin in range(0, len(vertices), 16_384):
         part = slice(begin, begin + 16_384)
         reach = volume.nearest(vertices[part], through)
         straight = _distances_straight(vertices[part], bones, owner, len(joints))
         distance = straight + np.maximum(0, reach - 1.15 * straight - 2 * volume.cell)
-        indices[part], weights[part] = _blend(distance, volume.cell)
+        indices[used[part]], weights[used[part]] = _blend(distance, volume.cell)
     return Skin(indices, weights)
 
 
 def _blend(distance: np.ndarray, cell: float) -> tuple[np.ndarray, np.ndarray]:
     """(V, J) -> (V, 4) indices and weights."""
-    width = min(MOST_WEIGHTS, distance.shape[1])
-    near = np.argpartition(distance, width - 1, axis=1)[:, :width]
+    lacking = max(0, MOST_WEIGHTS - distance.shape[1])
+    distance = np.pad(distance, ((0, 0), (0, lacking)), constant_values=np.inf)
+    near = np.argpartition(distance, MOST_WEIGHTS - 1, axis=1)[:, :MOST_WEIGHTS]
     chosen = np.take_along_axis(distance, near, 1)
     order = np.argsort(chosen, axis=1, kind="stable")
     near, chosen = np.take_along_axis(near, order, 1), np.take_along_axis(chosen, order, 1)
     first = chosen[:, :1]
     weights = np.clip(1 - (chosen - first) / (BAND * first + cell), 0, None) ** 2
-    weights /= weights.sum(1, keepdims=True)
-    indices = np.where(weights > 0, near, 0)
-    pad = ((0, 0), (0, MOST_WEIGHTS - width))
-    weights = np.pad(weights, pad).astype(np.float32)
-    return np.pad(indices, pad), weights / weights.sum(1, keepdims=True)
+    weights = (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+    return np.where(weights > 0, near, 0), weights / weights.sum(1, keepdims=True)
 
 
 @dataclass(frozen=True)
@@ -242,10 +244,10 @@ def _graph(volume: _Volume) -> Any:
     from scipy.sparse import csr_matrix
 
     rows, columns, lengths = [], [], []
+    index = np.pad(volume.index, 1, constant_values=-1)
     for step in _FORWARD:
-        beside = volume.index[tuple((volume.places + step).clip(0, volume.index.shape[0] - 1).T)]
-        inside = ((volume.places + step >= 0) & (volume.places + step < volume.index.shape)).all(1)
-        have = np.flatnonzero((beside >= 0) & inside)
+        beside = index[tuple((volume.places + step + 1).T)]
+        have = np.flatnonzero(beside >= 0)
         rows.append(have)
         columns.append(beside[have])
         lengths.append(np.full(len(have), volume.cell * np.linalg.norm(step)))

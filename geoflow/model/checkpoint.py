@@ -130,7 +130,7 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor], st
     Raises:
         ValueError: one line: missing, truncated, altered, of another version, or holds NaN.
     """
-    config = _read_config(folder)
+    config = read_config(folder)
     files: dict[str, str] = config["weights"]["files"]
     stored: dict[str, Tensor] = {}
     for name, digest in files.items():
@@ -152,10 +152,44 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor], st
             raise ValueError(
                 f"checkpoint {folder} holds NaN or infinity in {name}; use another checkpoint"
             )
-    return config, weights, hashlib.sha256("".join(files.values()).encode()).hexdigest()
+    return config, weights, digest_of(config)
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
+def mean_of(
+    checkpoints: Sequence[tuple[dict[str, Any], dict[str, Tensor]]],
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The mean of the weights of checkpoints of one network, with the config of the first.
+
+    Raises:
+        ValueError: they are of different networks or transports.
+    """
+    config, first = checkpoints[0]
+    for other, weights in checkpoints[1:]:
+        for key in ("network", "transport"):
+            if other.get(key) != config.get(key):
+                raise ValueError(
+                    f"checkpoints to average must have one {key}; theirs are {config.get(key)} and "
+                    f"{other.get(key)}; give runs of one recipe"
+                )
+        if {n: w.shape for n, w in weights.items()} != {n: w.shape for n, w in first.items()}:
+            raise ValueError("checkpoints to average must hold the same weights; they do not")
+    if len(checkpoints) == 1:
+        return config, first
+    mean = {n: torch.stack([w[n] for _, w in checkpoints]).mean(0) for n in first}
+    return config, mean
+
+
+def digest_of(config: dict[str, Any]) -> str:
+    """A hash of all weights that a config.json names (hex)."""
+    return hashlib.sha256("".join(config["weights"]["files"].values()).encode()).hexdigest()
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The config.json of a checkpoint; cheap, and all that a bad request needs.
+
+    Raises:
+        ValueError: one line: missing, no JSON, of another version, or names no weights.
+    """
     path = folder / "config.json"
     if not path.is_file():
         raise ValueError(f"a checkpoint is a folder with config.json; {folder} has none")
@@ -195,7 +229,7 @@ def has_checkpoint(name: str) -> bool:
 
 
 def checkpoint_folder(name: str | Path, bundled: Sequence[str]) -> Path:
-    """The folder of a bundled checkpoint, or the folder that is named.
+    """The folder of a bundled checkpoint, or the folder that is named: a checkpoint, or a run.
 
     Args:
         name: one of `bundled`, or a folder; a Path is always a folder.
@@ -215,4 +249,5 @@ def checkpoint_folder(name: str | Path, bundled: Sequence[str]) -> Path:
         raise ValueError(
             f"checkpoint must be a folder or one of {', '.join(bundled)}; {str(name)!r} is neither"
         )
-    return folder
+    inner = folder / "checkpoint"
+    return inner if (inner / "config.json").is_file() else folder

@@ -2,39 +2,79 @@
 
 from __future__ import annotations
 
-import math
-import re
-import warnings
-from dataclasses import dataclass
-from typing import Any, get_type_hints
+from typing import Annotated, Any, TypeVar
 
-import torch
-from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import Tensor
 
 from geoflow.flow.condition import Net
 from geoflow.flow.sampling import sample, time_grid
 from geoflow.flow.transport import Transport, get_transport
-from geoflow.networks import NETWORKS, build_network
 
 MOST = 10_000
 """Above any sensible width, depth or side: a damaged number must not fill the memory."""
+REMEDY = "copy the checkpoint again"
+
+Positive = Annotated[float, Field(gt=0, lt=1e18)]
+Number = Annotated[float, Field(gt=-1e18, lt=1e18)]
 
 
-@dataclass(frozen=True)
-class SamplingSettings:
-    """How a checkpoint is to be sampled.
+class Part(BaseModel):
+    """A table of config.json; what it does not know it ignores."""
+
+    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+
+
+P = TypeVar("P", bound=Part)
+
+
+def read_part(config: dict[str, Any], name: str, kind: type[P], *, optional: bool = False) -> P:
+    """A table of config.json.
+
+    Args:
+        config: all of it.
+        name: of the table.
+        kind: what it must be.
+        optional: whether it may be missing.
+
+    Raises:
+        ValueError: it is missing, or something in it is not what it must be; names it.
+    """
+    if name not in config and not optional:
+        raise ValueError(f"config.json lacks {name}; {REMEDY}")
+    table = config.get(name, {})
+    if not isinstance(table, dict):
+        raise ValueError(f"config.json: {name} must be a table; got {short(table)}; {REMEDY}")
+    try:
+        return kind.model_validate(table)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        path = ".".join((name, *map(str, first["loc"])))
+        if first["type"] == "missing":
+            raise ValueError(f"config.json lacks {path}; {REMEDY}") from None
+        what = first["msg"].replace("Input should be", "must be").replace("Value error, ", "")
+        what = what if what.startswith("must") else f"must be otherwise: {what}"
+        got = short(first["input"])
+        raise ValueError(f"config.json: {path} {what}; got {got}; {REMEDY}") from None
+
+
+def short(value: Any) -> str:
+    """A value as an error shows it, of at most 80 characters."""
+    shown = repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."
+
+
+class SamplingSettings(Part):
+    """How a checkpoint is to be sampled: the part "sampling" of config.json.
 
     Attributes:
-        shift, lead: of the time grid, see geoflow.flow.sampling.time_grid; `lead` where the map is
-            folded.
+        lead: of the time grid, see geoflow.flow.time_grid, where the map is folded.
         cumulative_calls: fold the map up to so many calls; None always.
-        mean_last: see geoflow.flow.sampling.sample.
+        mean_last: see geoflow.flow.sample.
     """
 
-    shift: float = 1.0
-    lead: float = 0.0
-    cumulative_calls: int | None = None
+    lead: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    cumulative_calls: Annotated[int, Field(ge=0, le=MOST)] | None = None
     mean_last: bool = False
 
     def sample(
@@ -52,128 +92,31 @@ class SamplingSettings:
 
         Args:
             cumulative: None does as `cumulative_calls` says.
-            transport, net, noise, cond, options: see geoflow.flow.sampling.sample.
+            transport, net, noise, cond, options: see geoflow.flow.sample.
         """
         if cumulative is None:
             cumulative = self.cumulative_calls is None or steps <= self.cumulative_calls
-        lead = self.lead if cumulative else 0.0
-        return sample(
-            transport,
-            net,
-            noise,
-            time_grid(transport, steps, shift=self.shift, lead=lead),
-            cond,
-            cumulative=cumulative,
-            mean_last=self.mean_last,
-            **options,
-        )
-
-
-@dataclass(frozen=True)
-class GridSettings:
-    """What the grids of a class-conditional generator mean, and how they are to be sampled.
-
-    Attributes:
-        metres: category -> longest side of its shapes, in the order of the labels.
-        resolution: cells a side.
-        truncation, mean, std: a grid's values are (SDF / truncation - mean) / std.
-        sampling: see `SamplingSettings`.
-    """
-
-    metres: dict[str, float]
-    resolution: int
-    truncation: float
-    mean: float
-    std: float
-    sampling: SamplingSettings = SamplingSettings()
-
-
-@dataclass(frozen=True)
-class PointSettings:
-    """What the clouds of a class-conditional generator mean, and how they are to be sampled.
-
-    Attributes:
-        metres, sampling: see `GridSettings`.
-        points: of a cloud in training.
-        std: a cloud's values are cube units / std.
-    """
-
-    metres: dict[str, float]
-    points: int
-    std: float
-    sampling: SamplingSettings = SamplingSettings()
-
-
-def read_grid_settings(config: dict[str, Any]) -> GridSettings:
-    """The parts "data" and "sampling" of config.json.
-
-    Raises:
-        ValueError: one is missing or not what it must be.
-    """
-    metres = _read_metres(config)
-    resolution = _get(config, "data.resolution")
-    _must(_is_whole(resolution, 2), "data.resolution", f"a whole number, 2 to {MOST}", resolution)
-    _agree(config, "resolution", resolution)
-    return GridSettings(
-        metres=metres,
-        resolution=resolution,
-        truncation=_number(config, "data.truncation", above=0),
-        mean=_number(config, "data.mean"),
-        std=_number(config, "data.std", above=0),
-        sampling=read_sampling(config),
-    )
-
-
-def read_point_settings(config: dict[str, Any]) -> PointSettings:
-    """The parts "data" and "sampling" of config.json.
-
-    Raises:
-        ValueError: one is missing or not what it must be.
-    """
-    metres = _read_metres(config)
-    points = _get(config, "data.points")
-    _must(_is_whole(points, 1), "data.points", f"a whole number, 1 to {MOST}", points)
-    std = _number(config, "data.std", above=0)
-    return PointSettings(metres, points, std, read_sampling(config))
-
-
-def _read_metres(config: dict[str, Any]) -> dict[str, float]:
-    """Category -> longest side, as many as the network has labels."""
-    names = _get(config, "data.categories")
-    good = isinstance(names, list) and len(set(map(str, names))) == len(names) > 0
-    # Names become parts of file names.
-    good = good and all(isinstance(c, str) and re.fullmatch(r"\w[\w .-]*", c) for c in names)
-    _must(good, "data.categories", "different names of letters, digits and . - _", names)
-    metres = _get(config, "data.metres")
-    good = isinstance(metres, list) and len(metres) == len(names)
-    good = good and all(_is_number(m) and m > 0 for m in metres)
-    _must(good, "data.metres", f"{len(names)} positive numbers, one a category", metres)
-    _agree(config, "categories", len(names))
-    return {name: float(m) for name, m in zip(names, metres, strict=True)}
-
-
-def _agree(config: dict[str, Any], key: str, want: int) -> None:
-    """An argument of the network that data determines, where it is given."""
-    arguments = _get(config, "network.arguments")
-    got = arguments.get(key, want) if isinstance(arguments, dict) else want
-    _must(got == want, f"network.arguments.{key}", f"{want}, as data says", got)
+        times = time_grid(transport, steps, lead=self.lead if cumulative else 0.0)
+        options |= {"cumulative": cumulative, "mean_last": self.mean_last}
+        return sample(transport, net, noise, times, cond, **options)
 
 
 def read_sampling(config: dict[str, Any]) -> SamplingSettings:
-    """The part "sampling" of config.json, which may lack any of it.
+    """The part "sampling" of config.json, which may lack any of it."""
+    return read_part(config, "sampling", SamplingSettings, optional=True)
 
-    Raises:
-        ValueError: something in it is not what it must be.
-    """
-    calls = _get(config, "sampling.cumulative_calls", None)
-    what = f"null or a whole number, 0 to {MOST}"
-    _must(calls is None or _is_whole(calls, 0), "sampling.cumulative_calls", what, calls)
-    lead = _number(config, "sampling.lead", 0.0)
-    _must(0 <= lead < 1, "sampling.lead", "at least 0 and below 1", lead)
-    mean_last = _get(config, "sampling.mean_last", False)
-    _must(isinstance(mean_last, bool), "sampling.mean_last", "true or false", mean_last)
-    shift = _number(config, "sampling.shift", 1.0, above=0)
-    return SamplingSettings(shift, lead, calls, mean_last)
+
+class _Arguments(Part):
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+    noise_std: Positive = 1.0
+    data_std: Positive = 1.0
+    start: Number = 0.0
+    preconditioning: str = "input"
+
+
+class _TransportPart(Part):
+    name: str
+    arguments: _Arguments = _Arguments()
 
 
 def read_transport(config: dict[str, Any]) -> Transport:
@@ -182,121 +125,53 @@ def read_transport(config: dict[str, Any]) -> Transport:
     Raises:
         ValueError: an unknown name or a wrong argument.
     """
-    name, arguments = _get(config, "transport.name"), _get(config, "transport.arguments", {})
-    _must(isinstance(name, str), "transport.name", "a string", name)
-    known = {"noise_std", "data_std", "start", "preconditioning"}
-    unknown = sorted(_table("transport.arguments", arguments).keys() - known)
-    _must(not unknown, "transport.arguments", f"some of {', '.join(sorted(known))}", unknown)
-    for key, value in arguments.items():
-        _must(
-            isinstance(value, str) if key == "preconditioning" else _is_number(value),
-            f"transport.arguments.{key}",
-            "a name" if key == "preconditioning" else "a finite number",
-            value,
+    part = read_part(config, "transport", _TransportPart)
+    try:
+        return get_transport(part.name, **part.arguments.model_dump(exclude_unset=True))
+    except ValueError as error:
+        raise ValueError(f"config.json: transport: {error}; {REMEDY}") from None
+
+
+class NetworkPart(Part):
+    """The part "network" of config.json."""
+
+    name: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+
+def read_network(config: dict[str, Any]) -> NetworkPart:
+    """The network's name and arguments."""
+    return read_part(config, "network", NetworkPart)
+
+
+class ClassData(Part):
+    """The part "data" of a class-conditional generator.
+
+    Attributes:
+        categories: names in the order of the labels; they become parts of file names.
+        metres: longest side of each category's shapes.
+    """
+
+    categories: list[Annotated[str, Field(pattern=r"^\w[\w .-]*\z")]] = Field(min_length=1)
+    metres: list[Positive]
+
+    def model_post_init(self, context: Any) -> None:
+        if len(set(self.categories)) != len(self.categories):
+            raise ValueError("categories must differ")
+        if len(self.metres) != len(self.categories):
+            raise ValueError(f"metres must be {len(self.categories)} numbers, one a category")
+
+    @property
+    def longest(self) -> dict[str, float]:
+        """Category -> metres."""
+        return dict(zip(self.categories, self.metres, strict=True))
+
+
+def check_argument(config: dict[str, Any], key: str, want: int) -> None:
+    """Raises ValueError where an argument of the network is not what the data determines."""
+    got = read_network(config).arguments.get(key, want)
+    if got != want or isinstance(got, bool):
+        raise ValueError(
+            f"config.json: network.arguments.{key} must be {want}, as data says; got {short(got)}; "
+            f"{REMEDY}"
         )
-    return get_transport(name, **arguments)
-
-
-def network_name(config: dict[str, Any]) -> str:
-    """The network of config.json.
-
-    Raises:
-        ValueError: it is missing or no name.
-    """
-    name = _get(config, "network.name")
-    _must(isinstance(name, str), "network.name", "a string", name)
-    return name
-
-
-def network_with(config: dict[str, Any], weights: dict[str, Tensor]) -> nn.Module:
-    """The network of config.json with these weights, on the CPU.
-
-    Raises:
-        ValueError: it cannot be built, or the weights do not fit it.
-    """
-    name, arguments = network_name(config), _get(config, "network.arguments", {})
-    hints = get_type_hints(NETWORKS[name].__init__) if name in NETWORKS else {}
-    for key, value in _table("network.arguments", arguments).items():
-        hint, path = hints.get(key, Any), f"network.arguments.{key}"
-        if hint in (int, float, str, bool, int | None):
-            what = getattr(hint, "__name__", "") or str(hint)
-            _must(isinstance(value, hint), path, f"of type {what}", value)
-        if isinstance(value, int | float):
-            _must(abs(value) <= MOST, path, f"within +-{MOST}", value)
-    try:
-        # Without memory: a wrong size is found before memory is taken for it.
-        with torch.device("meta"), _Unfilled(), warnings.catch_warnings(action="ignore"):
-            plan = build_network(name, **arguments)
-    except (TypeError, ArithmeticError, RuntimeError, AttributeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"config.json: network.arguments: {reason}; {_REMEDY}") from None
-    try:
-        plan.load_state_dict(weights, assign=True)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()[:200]
-        raise ValueError(f"the weights do not fit the network of config.json: {reason}") from None
-    with _Unfilled():
-        net = build_network(name, **arguments)
-    net.load_state_dict(weights)
-    return net
-
-
-class _Unfilled(TorchFunctionMode):
-    """No first values are drawn: weights replace them, and without memory torch would load its
-    compiler for that."""
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func in (Tensor.normal_, Tensor.uniform_, nn.init.normal_):
-            return args[0] if args else kwargs["tensor"]
-        return func(*args, **kwargs)
-
-
-_REMEDY = "copy the checkpoint again"
-_REQUIRED = object()
-
-
-def _get(config: dict[str, Any], path: str, default: Any = _REQUIRED) -> Any:
-    """The value at "part.key"."""
-    part, key = path.split(".")
-    if part not in config and default is _REQUIRED:
-        raise ValueError(f"config.json lacks {part}; {_REMEDY}")
-    table = _table(part, config.get(part, {}))
-    if key not in table and default is _REQUIRED:
-        raise ValueError(f"config.json lacks {path}; {_REMEDY}")
-    return table.get(key, default)
-
-
-def _must(holds: bool, path: str, what: str, value: Any) -> None:
-    if not holds:
-        shown = repr(value)
-        shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
-        raise ValueError(f"config.json: {path} must be {what}; got {shown}; {_REMEDY}")
-
-
-def _table(path: str, value: Any) -> dict[str, Any]:
-    _must(isinstance(value, dict), path, "a table", value)
-    return value
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e18
-
-
-def _is_whole(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= MOST
-
-
-def _number(
-    config: dict[str, Any],
-    path: str,
-    default: Any = _REQUIRED,
-    *,
-    above: float = -math.inf,
-) -> float:
-    value = _get(config, path, default)
-    what = "a finite number" if above == -math.inf else f"a finite number above {above:g}"
-    _must(_is_number(value) and value > above, path, what, value)
-    return float(value)

@@ -23,6 +23,6 @@ def pick_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
-def half_precision(device: torch.device) -> torch.autocast:
+def half_precision(device: torch.device, *, enabled: bool = True) -> torch.autocast:
     """bfloat16 where a network runs on a GPU; float32 on a CPU."""
-    return torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda")
+    return torch.autocast("cuda", torch.bfloat16, enabled=enabled and device.type == "cuda")

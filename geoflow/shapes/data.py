@@ -13,6 +13,7 @@ from torch import Tensor
 from geoflow.data.shards import ShapeDataset
 from geoflow.data.turns import CategoryTurns
 from geoflow.flow.condition import Condition
+from geoflow.render.quick import draw_grids
 
 UNITS = 32767
 
@@ -93,6 +94,15 @@ class GridSource:
     def decode(self, samples: Tensor) -> Tensor:
         """The inverse of `standardise`, in cube units: truncated signed distances."""
         return (samples * self.std + self.mean) * self.truncation
+
+    def picture(self, samples: Tensor, size: int) -> np.ndarray:
+        """(B, R, R, R) samples -> (B, size, size, 3) uint8."""
+        return draw_grids(self.decode(samples), size)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Of the network."""
+        return {"categories": len(self.categories)}
 
     def describe(self) -> dict[str, Any]:
         """What a checkpoint must know of its data."""

@@ -9,16 +9,49 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from geoflow.checks import at_least, one_of
 from geoflow.flow.noise import draw_noise
 from geoflow.geometry.mesh import SurfaceMesh, surface_mesh
-from geoflow.model.config import read_grid_settings
-from geoflow.model.model import ClassSampler
+from geoflow.model.batches import in_order
+from geoflow.model.config import MOST, ClassData, Number, Positive, check_argument, read_part
+from geoflow.model.model import CategoryModel, Request
 
 if TYPE_CHECKING:
     import trimesh
+
+RESOLUTIONS = (64, 128, 256)
+
+
+class GridData(ClassData):
+    """The part "data" of config.json.
+
+    Attributes:
+        resolution: cells a side.
+        truncation, mean, std: a grid's values are (SDF / truncation - mean) / std.
+    """
+
+    resolution: int = Field(ge=2, le=MOST)
+    truncation: Positive
+    mean: Number
+    std: Positive
+
+
+@dataclass(frozen=True)
+class MeshRequest(Request):
+    """What meshes are asked for, see `Request`.
+
+    Attributes:
+        resolution: cells a side of the grid that is meshed: 64, 128 or 256.
+    """
+
+    resolution: int = 128
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of("resolution", self.resolution, RESOLUTIONS)
 
 
 @dataclass(frozen=True)
@@ -38,28 +71,17 @@ class Shape:
     seconds: float
 
 
-class ObjectGenerator(ClassSampler):
-    """Class-conditional SDF generator.
+class ObjectGenerator(CategoryModel):
+    """Class-conditional SDF generator, see `FlowModel`."""
 
-    Args:
-        config: the checkpoint's config.json.
-        weights: name -> float32 tensor.
-        digest: hash of the weights, for the manifest.
-        device: where the network runs.
-
-    Raises:
-        ValueError: config is not what it must be, or the weights do not fit its network.
-    """
-
-    backbone = "grid"
+    network = "GridTransformer"
     sample_bytes = 150_000_000
 
-    def __init__(
-        self, config: dict[str, Any], weights: dict[str, Tensor], digest: str, device: torch.device
-    ) -> None:
-        self.settings = read_grid_settings(config)
-        self.resolution = self.settings.resolution
-        super().__init__(self.settings, config, weights, digest, device)
+    def read(self, config: dict[str, Any]) -> None:
+        self.data = read_part(config, "data", GridData)
+        self.metres, self.resolution = self.data.longest, self.data.resolution
+        check_argument(config, "resolution", self.resolution)
+        check_argument(config, "categories", len(self.metres))
 
     @property
     def reads_clouds(self) -> bool:
@@ -92,7 +114,7 @@ class ObjectGenerator(ClassSampler):
             categories: B names, or None where the network is not told.
             clouds: (B, L, 3) points of the surfaces in the cube [-1, 1]^3, for a network that
                 reads them.
-            steps, guidance, cumulative, on_step: see `ClassSampler.carry`.
+            steps, guidance, cumulative, on_step: see `CategoryModel.carry_classes`.
 
         Returns:
             (B, R, R, R) float32 truncated SDF over [-1, 1]^3, negative inside, on the device.
@@ -102,7 +124,7 @@ class ObjectGenerator(ClassSampler):
         """
         if clouds is not None:
             self.check_reads_clouds()
-        grids = self.carry(
+        grids = self.carry_classes(
             noise,
             categories,
             context=clouds,
@@ -111,7 +133,7 @@ class ObjectGenerator(ClassSampler):
             cumulative=cumulative,
             on_step=on_step,
         )
-        known = self.settings
+        known = self.data
         return grids * (known.truncation * known.std) + known.truncation * known.mean
 
     def mesh(self, grid: Tensor, category: str, resolution: int = 128) -> SurfaceMesh:
@@ -132,24 +154,12 @@ class ObjectGenerator(ClassSampler):
         """(R, R, R), the shape of one noise."""
         return self.resolution, self.resolution, self.resolution
 
-    def stream(
-        self,
-        indices: Sequence[int],
-        *,
-        steps: int = 2,
-        category: str = "all",
-        seed: int = 0,
-        guidance: float = 1.0,
-        resolution: int = 128,
-    ) -> Iterator[Shape]:
-        """Makes shapes in the order of `indices`, several at a time, see `ClassSampler.in_order`.
+    def stream(self, indices: Sequence[int], **request: Any) -> Iterator[Shape]:
+        """Makes shapes in the order of `indices`, several at a time.
 
         Args:
-            indices: numbers of the shapes; shape i depends on (seed, i) and the options alone.
-            steps, guidance: see `sdf`.
-            category: a name, or "all" for each in turn.
-            seed: not negative.
-            resolution: cells a side of the grid that is meshed: 64, 128 or 256.
+            indices: numbers of the shapes.
+            request: fields of `MeshRequest`.
 
         Yields:
             shapes as they are finished.
@@ -157,39 +167,34 @@ class ObjectGenerator(ClassSampler):
         Raises:
             ValueError: an unknown category, or a number out of range.
         """
-        self.check_request(seed, steps, guidance, category)
+        asked = MeshRequest(**request)
+        self.category_of(0, asked.category)
 
         def draw(part: Sequence[int], attempt: int) -> Tensor:
-            noise = [draw_noise(seed, i, self.grid_shape(), attempt) for i in part]
-            names = [self.category_of(i, category) for i in part]
-            return self.sdf(torch.stack(noise), names, steps=steps, guidance=guidance)
+            noise = [draw_noise(asked.seed, i, self.grid_shape(), attempt) for i in part]
+            names = [self.category_of(i, asked.category) for i in part]
+            return self.sdf(torch.stack(noise), names, steps=asked.steps, guidance=asked.guidance)
 
-        return self.mesh_stream(indices, draw, category, resolution, self)
+        return self.mesh_stream(indices, draw, asked, self)
 
     def mesh_stream(
         self,
         indices: Sequence[int],
         draw: Callable[[Sequence[int], int], Tensor],
-        category: str,
-        resolution: int,
-        named: ClassSampler,
+        request: MeshRequest,
+        named: CategoryModel,
     ) -> Iterator[Shape]:
         """Meshes what `draw` makes, in the order of `indices`.
 
         Args:
             indices: numbers of the shapes.
             draw: (B numbers, attempt) -> (B, R, R, R) grids as those of `sdf`.
-            category: a name, or "all" for each in turn.
-            resolution: cells a side of the grid that is meshed: 64, 128 or 256.
+            request: gives category and resolution.
             named: gives the shapes' categories and their longest sides.
 
         Yields:
             shapes as they are finished.
-
-        Raises:
-            ValueError: another resolution.
         """
-        one_of("resolution", resolution, (64, 128, 256))
 
         def arrays(part: Sequence[int], attempt: int = 0) -> np.ndarray:
             return draw(part, attempt).cpu().numpy()
@@ -200,31 +205,19 @@ class ObjectGenerator(ClassSampler):
             while not (grid < 0).any() and attempt < 3:
                 attempt += 1
                 grid = arrays([index], attempt)[0]
-            name = named.category_of(index, category)
-            mesh = surface_mesh(grid, resolution, named.metres[name])
+            name = named.category_of(index, request.category)
+            mesh = surface_mesh(grid, request.resolution, named.metres[name])
             return Shape(index, name, mesh, spent + time.perf_counter() - begin)
 
-        return self.in_order(indices, self.batch_size(), arrays, finish)
+        on_gpu = self.device.type == "cuda"
+        return in_order(indices, self.batch_size(), arrays, finish, on_gpu=on_gpu)
 
-    def generate(
-        self,
-        n: int = 1,
-        *,
-        steps: int = 2,
-        category: str = "all",
-        seed: int = 0,
-        guidance: float = 1.0,
-        resolution: int = 128,
-    ) -> list[trimesh.Trimesh]:
-        """Generates n closed meshes.
+    def generate(self, n: int = 1, **request: Any) -> list[trimesh.Trimesh]:
+        """Generates n closed meshes: generate(4, category="chair", steps=2, seed=0).
 
         Args:
             n: how many, at least 1.
-            steps: network calls for each, at least 1.
-            category: one of `categories`, or "all" for each in turn.
-            seed: shape i depends on (seed, i) alone.
-            guidance: above 1 exaggerates the category, at twice the cost.
-            resolution: 64, 128 or 256 cells a side.
+            request: fields of `MeshRequest`: steps, category, seed, guidance, resolution.
 
         Returns:
             trimesh.Trimesh objects in metres, y up, facing +z, feet on y = 0; `metadata` holds
@@ -236,23 +229,13 @@ class ObjectGenerator(ClassSampler):
         import trimesh
 
         at_least("n", n, 1)
-        meshes = []
-        for shape in self.stream(
-            range(n),
-            steps=steps,
-            category=category,
-            seed=seed,
-            guidance=guidance,
-            resolution=resolution,
-        ):
-            mesh = shape.mesh
-            meshes.append(
-                trimesh.Trimesh(
-                    mesh.vertices,
-                    mesh.faces,
-                    vertex_normals=mesh.normals,
-                    process=False,
-                    metadata={"category": shape.category, "index": shape.index},
-                )
+        return [
+            trimesh.Trimesh(
+                shape.mesh.vertices,
+                shape.mesh.faces,
+                vertex_normals=shape.mesh.normals,
+                process=False,
+                metadata={"category": shape.category, "index": shape.index},
             )
-        return meshes
+            for shape in self.stream(range(n), **request)
+        ]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from geoflow.flow.objective import GridError, TimeSampling
+from geoflow.flow.objective import GridError, Loss, TimeSampling
+from geoflow.flow.targets import Semigroup
 from geoflow.shapes.data import GridSource, ScanSource
-from geoflow.training.recipe import Recipe
+from geoflow.training.recipe import Recipe, Stage
 
 
 def objects_sdf() -> Recipe:
@@ -26,18 +27,13 @@ def objects_sdf() -> Recipe:
         transport="x1-FM",
         transport_arguments={"noise_std": 24.0},
         source=GridSource,
-        steps=24_000,
-        learning_rate=4e-4,
-        warmup=300,
-        instant=0.55,
+        stages=(Stage(24_000, instant=0.55, learning_rate=4e-4, warmup=300),),
         batch=256,
         times=TimeSampling(mean=-0.4, std=1.2, to_data=0.8, from_noise=0.7, uniform=0.2),
-        difference_share=0.06,
-        distill=True,
-        leaps=0.75,
-        cost="30,220 steps in five parts, 31 minutes on two H100; see the model card",
-        score="1-NNA 58.3 / 56.5 / 56.0 % at 1 / 2 / 4 calls; r = t, 50 calls: 56.2; data: 47.6",
-        error_norm=GridError(),
+        loss=Loss(error_norm=GridError()),
+        targets=Semigroup(leaps=0.75, share=0.06),
+        cost="about 25 minutes on two H100",
+        score="made in parts, see the model card of objects",
     )
 
 
@@ -53,10 +49,8 @@ def objects_sdf_tiny() -> Recipe:
         name="objects-sdf-tiny",
         summary="a small network for the same grids: checks the pipeline on a CPU",
         network_arguments=large.network_arguments | small,
-        steps=200,
+        stages=(Stage(200, instant=0.55, warmup=20),),
         batch=8,
-        learning_rate=6e-4,
-        warmup=20,
         cost="",
         score="",
     )
@@ -65,11 +59,11 @@ def objects_sdf_tiny() -> Recipe:
 def objects_surface() -> Recipe:
     """The network of `objects-sdf` with a sparse cloud of the surface as a further condition.
 
-    Command: geoflow train objects-surface --data DATA --init CHECKPOINT --steps 4800 --out RUN
+    Command: geoflow train objects-surface --data DATA --init CHECKPOINT --out RUN
 
     CHECKPOINT is one of `objects-sdf`, or a run of this recipe: what reads the cloud starts at
     zero, so the network starts as good without clouds as it was. From `objects-sdf`, give
-    --instant 0.4 first. The rate is low and falls early, and the average is a long one: shapes
+    --set instant=0.4 first. The rate is low and falls early, and the average is a long one: shapes
     from a category alone got worse with the values of `objects-sdf`.
     """
     plain = objects_sdf()
@@ -79,9 +73,10 @@ def objects_surface() -> Recipe:
         summary="64^3 SDF grids from 64 to 1,024 points, or from a category alone; bundled",
         network_arguments=plain.network_arguments | {"cloud": True, "context_every": 5},
         source=ScanSource,
-        learning_rate=3e-4,
-        decay=0.8,
-        cumulative_ema=0.998,
-        cost="31 minutes of objects-sdf, then 15 in two parts, on two H100; see the model card",
-        score="",
+        stages=(Stage(4_800, instant=0.0, learning_rate=3e-4, warmup=300, decay=0.8),),
+        targets=Semigroup(leaps=0.75, share=0.06, cumulative_ema=0.998),
+        needs="a checkpoint of objects-sdf or objects-surface",
+        options="--init CHECKPOINT",
+        cost="8 minutes on two H100, after objects-sdf",
+        score="made in parts, see the model card of objects",
     )

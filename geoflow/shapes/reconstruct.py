@@ -22,7 +22,7 @@ from geoflow.geometry import isosurface
 from geoflow.geometry.frames import Frame, fit_frame
 from geoflow.geometry.mesh import SurfaceMesh, describe, remove_fragments
 from geoflow.geometry.pointcloud import farthest_points
-from geoflow.model.threads import single_threaded_torch
+from geoflow.model.batches import single_threaded_torch
 from geoflow.shapes.model import ObjectGenerator
 
 FEWEST, MOST, READ, KEPT = 16, 1024, 20_000, 1_000_000

@@ -1,2 +1,2 @@
 from .data import SurfaceSource as SurfaceSource
-from .model import PointDistribution as PointDistribution
+from .model import SurfaceModel as SurfaceModel

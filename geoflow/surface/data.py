@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor
 
 from geoflow.geometry.pointcloud import total_area
 from geoflow.io import meshes
 from geoflow.io.colours import Colours, read_coloured_mesh
-from geoflow.model.config import _get, _is_number, _must, _number
+from geoflow.model.config import Number, Part, Positive, read_part
+from geoflow.render.quick import draw_clouds
 
 COLOUR_DRAWS = 1 << 18
 LEAST_DEVIATION = 0.02  # of colours in [0, 1]: one colour all over must not be blown up to noise
@@ -147,6 +149,15 @@ class SurfaceSource:
         """(N, C) of the network -> the mesh's own frame and RGB in [0, 1]."""
         return self.frame.decode(samples)
 
+    def picture(self, samples: Tensor, size: int) -> np.ndarray:
+        """(N, C) samples -> (1, size, size, 3) uint8."""
+        return draw_clouds(samples[None, :, :3] / 2, size)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Of the network."""
+        return {"channels": self.frame.channels}
+
     def describe(self) -> dict[str, Any]:
         """What a checkpoint must know of its data."""
         frame = self.frame
@@ -184,24 +195,23 @@ def _look_up(texels: Tensor, pictures: Tensor, at: Tensor) -> Tensor:
     return (a * (1 - fx) + b * fx) * (1 - fy) + (c * (1 - fx) + d * fx) * fy
 
 
+class _FrameData(Part):
+    centre: Annotated[list[Number], Field(min_length=3, max_length=3)]
+    scale: Positive
+    colour_mean: Annotated[list[Number], Field(min_length=3, max_length=3)] | None = None
+    colour_std: Positive = 1.0
+
+
 def read_frame(config: dict[str, Any]) -> Frame:
-    """The part "data" of a single-shape distribution's config.json.
+    """The part "data" of the config.json of a surface.
 
     Raises:
         ValueError: it is missing or not what it must be.
     """
-
-    def three(path: str) -> tuple[float, ...]:
-        value = _get(config, path)
-        good = isinstance(value, list) and len(value) == 3 and all(map(_is_number, value))
-        _must(good, path, "three finite numbers", value)
-        return tuple(map(float, value))
-
-    scale = _number(config, "data.scale", above=0)
-    if _get(config, "data.colour_mean", None) is None:
-        return Frame(three("data.centre"), scale)
-    deviation = _number(config, "data.colour_std", above=0)
-    return Frame(three("data.centre"), scale, three("data.colour_mean"), deviation)
+    data = read_part(config, "data", _FrameData)
+    if data.colour_mean is None:
+        return Frame(tuple(data.centre), data.scale)
+    return Frame(tuple(data.centre), data.scale, tuple(data.colour_mean), data.colour_std)
 
 
 def read_shape(
@@ -226,8 +236,8 @@ def read_shape(
         vertices, faces = meshes.read_mesh(path)
     if texture and look is None:
         raise ValueError(
-            f"{path.name}: --texture needs colours of vertices or faces or a picture inside of the "
-            "file (.glb); it has none; leave --texture out"
+            f"{path.name}: texture=true needs colours of vertices or faces, or a picture inside of "
+            "the file (.glb); it has none; leave it out"
         )
     return vertices, faces, look if texture else None
 

@@ -6,9 +6,9 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,8 +16,7 @@ from torch import Tensor
 
 from geoflow.files import write_atomically
 from geoflow.flow.condition import Condition
-from geoflow.flow.transport import get_transport
-from geoflow.render.quick import draw_clouds, draw_grids, sheet
+from geoflow.render.quick import sheet
 from geoflow.training.interrupts import Interrupt
 from geoflow.training.log import Log
 from geoflow.training.recipe import Recipe, Source
@@ -29,13 +28,22 @@ if TYPE_CHECKING:
 RECIPE = "recipe.json"
 MEASURED = 2.0  # seconds of steps of each kind
 
+ALONE = 4096  # samples that are drawn where there are no categories: points of one surface
+
 Draw = Callable[[Trainer], bytes]
 """Draws samples of the averaged network to a PNG."""
 
 
 @dataclass
 class RunOptions:
-    """How a run is carried out; nothing here changes what is learned."""
+    """How a run is carried out; nothing here changes what is learned.
+
+    Attributes:
+        minutes: stop after so many.
+        save_minutes, sample_minutes, log_every: between states, pictures and rows (in steps).
+        compile, tensorboard: whether to.
+        settings: --set options that made the recipe, kept for --resume.
+    """
 
     minutes: float | None = None
     save_minutes: float = 2.0
@@ -43,9 +51,10 @@ class RunOptions:
     log_every: int = 50
     compile: bool = False
     tensorboard: bool = False
+    settings: tuple[str, ...] = ()
 
 
-def within(
+def recipe_for_minutes(
     recipe: Recipe, minutes: float, source: Source, accelerator: Accelerator, *, compile: bool
 ) -> Recipe:
     """The recipe with as many steps as take so many minutes on this machine.
@@ -64,16 +73,19 @@ def within(
     if compile:
         trainer.compile()
     for instant in (1.0, 0.0):
-        trainer.recipe = replace(recipe, steps=1_000_000_000, instant=instant)
+        endless = replace(recipe.stages[-1], steps=1_000_000_000, instant=instant)
+        trainer.recipe = replace(recipe, stages=(endless,))
         _seconds(trainer, 1)
         one = _seconds(trainer, 1)
         count = max(3, round(MEASURED / one))
-        if recipe.paths and not instant:  # one in so many steps renews a part of the pool
-            count = recipe.renew_paths * math.ceil(count / recipe.renew_paths)
+        if not instant:  # one in so many steps renews a part of a pool
+            renew = getattr(recipe.targets, "renew", 1)
+            count = renew * math.ceil(count / renew)
         seconds.append(_seconds(trainer, count))
-    trainer.paths = None  # it holds on to the trainer, and to much of a GPU's memory
-    mean = recipe.instant * seconds[0] + (1 - recipe.instant) * seconds[1]
-    return replace(recipe, steps=max(1, round(60 * minutes / mean)))
+    trainer.pool = None  # it holds on to the trainer, and to much of a GPU's memory
+    alone = sum(stage.first_cumulative for stage in recipe.stages) / recipe.steps
+    mean = alone * seconds[0] + (1 - alone) * seconds[1]
+    return recipe.scaled(max(len(recipe.stages), round(60 * minutes / mean)))
 
 
 def _seconds(trainer: Trainer, count: int) -> float:
@@ -85,32 +97,35 @@ def _seconds(trainer: Trainer, count: int) -> float:
     return trainer.reduce(spent, "mean").item()
 
 
-def continued(recipe: Recipe, run: Path) -> Recipe:
-    """The recipe with the length, batch and share of r = t of the run in a folder.
+def settings_of(run: Path) -> list[str]:
+    """The --set options that a run was started with, its length among them.
 
     Raises:
-        ValueError: the folder has no recipe.json with them, or the run has another transport.
+        ValueError: the folder has no recipe.json that says so.
     """
     path = run / RECIPE
     try:
-        stored: Any = json.loads(path.read_text("utf-8"))
-        steps, batch, instant = (stored[key] for key in ("steps", "batch", "instant"))
-        if not (min(steps, batch) >= 1 and isinstance(steps, int) and isinstance(batch, int)):
-            raise ValueError(f"steps {steps!r}, batch {batch!r}")
-        known = replace(recipe, steps=steps, batch=batch, instant=float(instant))
-        form = get_transport(stored["transport"], **stored["transport_arguments"])
+        stored = json.loads(path.read_text("utf-8"))
+        settings, steps = stored["set"], stored["steps"]
+        if not (isinstance(steps, int) and all(isinstance(s, str) for s in settings)):
+            raise ValueError(f"set {settings!r}, steps {steps!r}")
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ValueError(
-            f"{path} must hold the steps, batch and instant of the run ({type(error).__name__}: "
+            f"{path} must hold the steps and settings of the run ({type(error).__name__}: "
             f"{error}); start it without --resume"
         ) from None
-    if form != get_transport(recipe.transport, **recipe.transport_arguments):
-        raise ValueError(
-            f"{run} was started with the transport {stored['transport']} "
-            f"{stored['transport_arguments']}; {recipe.name} has {recipe.transport} "
-            f"{recipe.transport_arguments} now; use the same, or another --out"
-        )
-    return known
+    return [*settings, f"steps={steps}"]
+
+
+def check_same(recipe: Recipe, run: Path) -> None:
+    """Raises ValueError where a run was started with another transport or other stages."""
+    stored, now = json.loads((run / RECIPE).read_text("utf-8")), recipe.described()
+    for key in ("name", "transport", "transport_arguments", "network_arguments", "stages", "batch"):
+        if stored.get(key) != now[key]:
+            raise ValueError(
+                f"{run} was started with {key} {stored.get(key)}; now it is {now[key]}; use the "
+                "same, or another --out"
+            )
 
 
 def run_training(trainer: Trainer, run: Path, options: RunOptions, draw: Draw | None = None) -> str:
@@ -127,8 +142,10 @@ def run_training(trainer: Trainer, run: Path, options: RunOptions, draw: Draw | 
     """
     if trainer.main:
         (run / "samples").mkdir(parents=True, exist_ok=True)
-        described = json.dumps(asdict(trainer.recipe), indent=2, default=repr)
-        write_atomically(run / RECIPE, described.encode())
+        described = trainer.recipe.described() | {
+            "set": [s for s in options.settings if not s.startswith("steps=")]
+        }
+        write_atomically(run / RECIPE, json.dumps(described, indent=2).encode())
     trainer.accelerator.wait_for_everyone()
     log = Log(run, trainer.step, options.tensorboard) if trainer.main else None
     if options.compile:
@@ -188,17 +205,19 @@ def _loop(
 
 def draw_samples(trainer: Trainer) -> bytes:
     """PNG of one sample a category at 1, 2 and 8 calls, sampled as the checkpoint will say."""
-    labels = torch.arange(len(trainer.source.categories), device=trainer.device)
-    generator = torch.Generator(trainer.device).manual_seed(0)
-    data, given = trainer.source.batch(len(labels), torch.Generator().manual_seed(0))
-    cond = given if isinstance(given, Condition) else Condition(labels)
-    noise = torch.randn(data.shape, generator=generator, device=trainer.device)
+    source, device = trainer.source, trainer.device
+    count = len(source.categories) or ALONE
+    generator = torch.Generator(device).manual_seed(0)
+    data, given = source.batch(count, torch.Generator().manual_seed(0))
+    cond = given if isinstance(given, Condition) else None
+    if cond is None and source.categories:
+        cond = Condition(torch.arange(count, device=device))
+    noise = torch.randn(data.shape, generator=generator, device=device)
     tiles = []
     for steps in (1, 2, 8):
-        with trainer.accelerator.autocast():
+        with trainer.autocast():
             samples = trainer.sampling.sample(
                 trainer.transport, trainer.ema, noise, steps, cond, cumulative=True
             )
-        shapes = trainer.source.decode(samples)
-        tiles.append((draw_clouds if shapes.dim() == 3 else draw_grids)(shapes, 128))
-    return sheet(np.concatenate(tiles), len(labels))
+        tiles.append(source.picture(samples, 128))
+    return sheet(np.concatenate(tiles), len(tiles[0]))

@@ -1,24 +1,36 @@
-"""A recipe: what to train, as data."""
+"""A recipe: what to train, as data, and how one value of it is changed."""
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from geoflow.checks import ArgumentError, one_of
 from geoflow.flow.condition import Condition
-from geoflow.flow.objective import TimeSampling, mean_square
+from geoflow.flow.objective import Loss, TimeSampling
+from geoflow.flow.targets import Residual, Targets
 
 
 class Source(Protocol):
-    """Where batches come from."""
+    """Where batches come from.
+
+    Attributes:
+        categories: names of the labels, or none.
+        arguments: those of the network that the data decides.
+    """
 
     categories: list[str]
+
+    @property
+    def arguments(self) -> dict[str, Any]: ...
 
     @classmethod
     def open(cls, folder: Path, device: torch.device) -> Source: ...
@@ -31,6 +43,55 @@ class Source(Protocol):
 
     def decode(self, samples: Tensor) -> Tensor: ...
 
+    def picture(self, samples: Tensor, size: int) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a run with a learning rate that rises, stays and falls to zero.
+
+    Attributes:
+        steps: optimiser steps.
+        instant: share of the stage, from its start, that trains r = t only.
+        learning_rate, warmup, decay: peak of AdamW's rate, steps of its rise, and the share of the
+            stage over which it falls linearly to zero at the end.
+    """
+
+    steps: int
+    instant: float = 0.35
+    learning_rate: float = 6e-4
+    warmup: int = 1000
+    decay: float = 0.4
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"steps must be at least 1; got {self.steps}")
+        if not 0 <= self.instant <= 1:
+            raise ValueError(f"instant must lie in [0, 1], a share; got {self.instant}")
+
+    @property
+    def first_cumulative(self) -> int:
+        """The stage's first step with r > t."""
+        return math.ceil(self.instant * self.steps)
+
+    def rate(self, step: int) -> float:
+        """The learning rate of the stage's step number `step`."""
+        left = (self.steps - step) / max(1.0, self.decay * self.steps)
+        return self.learning_rate * min(1.0, (step + 1) / self.warmup, left)
+
+
+class Place(NamedTuple):
+    """Where a step of a run lies: its stage, the stage's number, and the step inside of it."""
+
+    stage: Stage
+    number: int
+    step: int
+
+    @property
+    def cumulative(self) -> bool:
+        """Whether r > t is trained."""
+        return self.step >= self.stage.first_cumulative
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -39,31 +100,19 @@ class Recipe:
     Attributes:
         name, summary, cost, score: shown by `geoflow recipes`; the last two are measured.
         network, network_arguments: see geoflow.networks.
-        source: its `open(path, device)` reads what it is trained on, see `Source`.
-        transport, transport_arguments: see geoflow.flow.transport.get_transport.
-        steps, batch: optimiser steps and samples in each, over all processes.
-        learning_rate, warmup, decay: peak of AdamW's rate, steps of warm-up, share of the run (with
-            `restart` of each part) over which the rate falls linearly to zero at the end.
-        instant: share of the run, from its start, that trains r = t only.
-        restart: the rate falls to zero at the end of that share as well, and starts again: r > t
-            learns from a network that is as good as it gets.
+        transport, transport_arguments: see geoflow.flow.get_transport.
+        source, source_arguments: `source.open(path, device, ...)` reads what it is trained on.
+        stages: one after another.
+        batch: samples a step, over all processes.
+        weight_decay: AdamW's.
         label_drop: how often the label is hidden, for guidance.
         ema: decay of the averaged weights, which are the ones saved.
-        times, error_norm, cumulative_norm, adaptive, raw_units, difference_share: see
-            geoflow.flow.objective. The times of r = t hold for the whole run.
-        distill: r > t learns from a frozen copy of the average, made when r > t starts.
-        leaps: share of the steps in which the averaged network is its own teacher: it leaps to
-            a time drawn between t and r, and on to r.
-        cumulative_ema: decay of the averaged weights once r > t is trained; the average is then
-            part of the target, so it must follow sooner.
-        paths: r > t learns from paths of the frozen network with so many intervals, see
-            geoflow.flow.paths; 0: from `Distillation`, or from the data.
-        path_parts, renew_paths: parts of the pool of paths, at least 8, with which it starts; and
-            in how many steps one is added, or renewed once all are there.
-        teachers: how many frozen copies there are, one after another, in the part with r > t.
+        times, loss: see geoflow.flow.objective. The times of r = t hold for the whole run.
+        targets: what r > t learns from, see geoflow.flow.targets.
         lead, mean_last: of few calls, see geoflow.flow.sampling.
         device_draws: draw times and data by the device's generator: no step waits for a copy.
-        command: trains it, where that is not `geoflow train`.
+        needs: what --init must name, where the recipe continues another one; else empty.
+        options: further ones of the command that made the score.
     """
 
     name: str
@@ -73,44 +122,156 @@ class Recipe:
     transport: str
     transport_arguments: dict[str, Any]
     source: type[Source]
-    steps: int
+    stages: tuple[Stage, ...]
     batch: int
-    learning_rate: float = 6e-4
-    warmup: int = 1000
-    decay: float = 0.4
+    source_arguments: dict[str, Any] = field(default_factory=dict)
     weight_decay: float = 0.01
-    instant: float = 0.35
-    restart: bool = False
     label_drop: float = 0.1
     ema: float = 0.9995
     times: TimeSampling = field(default_factory=TimeSampling)
-    error_norm: Callable[[Tensor], Tensor] = mean_square
-    cumulative_norm: Callable[[Tensor], Tensor] | None = None
-    adaptive: float | None = 0.05
-    raw_units: bool = False
-    difference_share: float = 0.1
-    distill: bool = False
-    leaps: float = 0.0
-    cumulative_ema: float = 0.995
-    paths: int = 0
-    path_parts: int = 8
-    renew_paths: int = 25
-    teachers: int = 1
+    loss: Loss = field(default_factory=Loss)
+    targets: Targets = field(default_factory=Residual)
     lead: float = 0.0
     mean_last: bool = False
     device_draws: bool = False
-    command: str = ""
+    needs: str = ""
+    options: str = ""
     cost: str = ""
     score: str = ""
 
     @property
-    def first_cumulative(self) -> int:
-        """The first step with r > t."""
-        return math.ceil(self.instant * self.steps)
+    def command(self) -> str:
+        """What trains it."""
+        return f"geoflow train {self.name} --data DATA --out RUN {self.options}".rstrip()
+
+    @property
+    def steps(self) -> int:
+        """Of all stages."""
+        return sum(stage.steps for stage in self.stages)
+
+    def place(self, step: int) -> Place:
+        """Where a step of the run lies; steps past the end lie in the last stage."""
+        for number, stage in enumerate(self.stages):
+            if step < stage.steps or number == len(self.stages) - 1:
+                break
+            step -= stage.steps
+        return Place(stage, number, step)
 
     def teacher_at(self, step: int) -> tuple[int, int]:
         """Number of the frozen copy that a step with r > t learns from, and its age in steps."""
-        start = self.first_cumulative
-        length = self.steps - start
-        copy = self.teachers * (step - start) // max(1, length)
-        return copy, step - start - math.ceil(copy * length / self.teachers)
+        stage, number, step = self.place(step)
+        begin, many = stage.first_cumulative, max(1, self.targets.teachers)
+        length = stage.steps - begin
+        copy = min(many - 1, many * (step - begin) // max(1, length))
+        return number * many + copy, step - begin - math.ceil(copy * length / many)
+
+    def scaled(self, steps: int) -> Recipe:
+        """The same run in so many steps; every stage keeps its share."""
+        if steps < len(self.stages):
+            raise ValueError(f"steps must be at least {len(self.stages)}, one a stage; got {steps}")
+        ends = [0]
+        for stage in self.stages:
+            ends.append(ends[-1] + stage.steps)
+        ends = [max(i, round(end * steps / ends[-1])) for i, end in enumerate(ends)]
+        stages = zip(self.stages, ends, ends[1:], strict=False)
+        return replace(self, stages=tuple(replace(s, steps=b - a) for s, a, b in stages))
+
+    def described(self) -> dict[str, Any]:
+        """All of it as JSON knows it."""
+        return json.loads(json.dumps(asdict(self), default=repr)) | {"steps": self.steps}
+
+
+def set_fields(recipe: Recipe, settings: Iterable[str]) -> Recipe:
+    """A recipe with some values changed, as `geoflow train --set NAME=VALUE` does.
+
+    Args:
+        recipe: to start from.
+        settings: "name=value" each. A name is a field of the recipe, of all its stages, its times,
+            loss or targets, or an argument of its network, transport or source; "steps" is the
+            length of the whole run, in which stages keep their share. A value is JSON, or a word.
+
+    Raises:
+        ArgumentError: no such name, or a value of another kind.
+    """
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise ArgumentError(f"--set must be NAME=VALUE, such as batch=64; got {setting!r}")
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        try:
+            recipe = _set(recipe, name, value)
+        except ValueError as error:
+            raise ArgumentError(f"--set {setting}: {error}") from None
+    return recipe
+
+
+GROUPS = ("times", "loss", "targets")
+TABLES = ("network_arguments", "transport_arguments", "source_arguments")
+FIXED = ("name", "summary", "network", "transport", "source", "stages", *GROUPS, *TABLES, "cost",
+         "score", "needs", "options")  # fmt: skip
+
+
+def _set(recipe: Recipe, name: str, value: Any) -> Recipe:
+    if name == "steps":
+        return recipe.scaled(_like(name, value, 1))
+    own = {f.name: getattr(recipe, f.name) for f in fields(recipe) if f.name not in FIXED}
+    if name in own:
+        return replace(recipe, **{name: _like(name, value, own[name])})
+    if name in (stage := _plain(recipe.stages[0])):
+        value = _like(name, value, stage[name])
+        return replace(recipe, stages=tuple(replace(s, **{name: value}) for s in recipe.stages))
+    for group in GROUPS:
+        part = getattr(recipe, group)
+        if name in (held := _plain(part)):
+            return replace(
+                recipe, **{group: replace(part, **{name: _like(name, value, held[name])})}
+            )
+    tables = _tables(recipe)
+    for table, known in tables.items():
+        if name in known:
+            return replace(recipe, **{table: getattr(recipe, table) | {name: value}})
+    names = ["steps", *own, *stage]
+    for group in GROUPS:
+        names += _plain(getattr(recipe, group))
+    one_of("the name", name, [*names, *(n for known in tables.values() for n in known)])
+    return recipe
+
+
+def _plain(part: Any) -> dict[str, Any]:
+    """The fields of a dataclass that are numbers, words or None."""
+    if not is_dataclass(part):
+        return {}
+    held = {f.name: getattr(part, f.name) for f in fields(part)}
+    return {n: v for n, v in held.items() if v is None or isinstance(v, int | float | str)}
+
+
+def _like(name: str, value: Any, example: Any) -> Any:
+    """A value of the kind of the one that was there; None may be a number."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(example, bool | str):
+        good, what = isinstance(value, type(example)), "true or false"
+        what = what if isinstance(example, bool) else "a word"
+    elif isinstance(example, int):
+        good, what = isinstance(value, int) and number, "a whole number"
+    else:
+        good = (number and math.isfinite(value)) or (value is None and name == "adaptive")
+        what = "a finite number"
+    if not good:
+        raise ValueError(f"{name} must be {what}; got {value!r}")
+    return float(value) if isinstance(example, float) and value is not None else value
+
+
+def _tables(recipe: Recipe) -> dict[str, set[str]]:
+    """The arguments that network, transport and source take."""
+    from inspect import signature
+
+    from geoflow.flow.transport import Transport
+    from geoflow.networks import NETWORKS
+
+    network = set(signature(NETWORKS[recipe.network]).parameters) | set(recipe.network_arguments)
+    forms = {f.name for f in fields(Transport)} - {"prediction", "schedule"}
+    opened = set(signature(recipe.source.open).parameters) - {"folder", "device", "split"}
+    return dict(zip(TABLES, (network, forms, opened), strict=True))

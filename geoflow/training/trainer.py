@@ -6,17 +6,21 @@ run repeats the uninterrupted one bit for bit on a CPU without any random state 
 
 from __future__ import annotations
 
+import json
 import sys
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from geoflow.flow.condition import Condition, Net
-from geoflow.flow.objective import Distillation, cumulative_loss
-from geoflow.flow.paths import Pairs, Paths
+from geoflow.checks import at_least
+from geoflow.flow.condition import Condition
+from geoflow.flow.paths import Paths
+from geoflow.flow.targets import Batch, Residual
 from geoflow.flow.transport import get_transport
 from geoflow.model.checkpoint import save_checkpoint
 from geoflow.model.config import SamplingSettings, read_transport
@@ -26,9 +30,6 @@ from geoflow.training.state import read_state, write_state
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
-
-
-PARTS = 8  # of the pool of paths at its start
 
 
 def start_processes(device: torch.device) -> Accelerator:
@@ -41,31 +42,33 @@ def start_processes(device: torch.device) -> Accelerator:
 
 
 class Trainer:
-    """The state of a run: network, its average, optimiser, step.
+    """The state of a run: network, its average, optimiser, step. A `geoflow.flow.targets.Run`.
 
     Args:
         recipe: what to train.
         source: batches.
         seed: of the whole run.
         accelerator: from `start_processes`.
+
+    Raises:
+        ValueError: a negative seed.
     """
 
     def __init__(self, recipe: Recipe, source: Source, seed: int, accelerator: Accelerator) -> None:
+        at_least("seed", seed, 0)
         self.accelerator = accelerator
-        self.recipe, self.source, self.seed = recipe, source, seed
-        self.device = self.accelerator.device
+        self.recipe, self.source, self.run_seed = recipe, source, seed
+        self.device: torch.device = self.accelerator.device
         self.transport = get_transport(recipe.transport, **recipe.transport_arguments)
         torch.manual_seed(seed)
-        arguments = dict(recipe.network_arguments)
-        if source.categories:
-            arguments["categories"] = len(source.categories)
+        arguments = recipe.network_arguments | source.arguments
         self.network_config = {"name": recipe.network, "arguments": arguments}
         self.net = build_network(recipe.network, **arguments).to(self.device)
         self.ema = build_network(recipe.network, **arguments).to(self.device).eval()
         self.ema.load_state_dict(self.net.state_dict())
         self.optimizer = torch.optim.AdamW(
             self.net.parameters(),
-            lr=recipe.learning_rate,
+            lr=recipe.stages[0].learning_rate,
             betas=(0.9, 0.99),
             weight_decay=recipe.weight_decay,
             fused=self.device.type == "cuda",
@@ -73,10 +76,15 @@ class Trainer:
         self.step, self.seconds = 0, 0.0
         self.call: Any = self.net
         self.average: Any = self.ema
-        self.teacher: Net | None = None
-        self.frozen: nn.Module | None = None
-        self.paths: Paths | None = None
         self.compiled = False
+        self.frozen: nn.Module | None = None
+        # what targets of r > t ask for
+        self.teacher: Any = None
+        self.copy = self.age = 0
+        self.seed: int = seed * 1009 + accelerator.process_index
+        self.times = recipe.times.from_noise, recipe.times.to_data
+        self.on_cpu, self.draws = torch.Generator(), torch.Generator()
+        self.pool: Paths | None = None
 
     @property
     def sampling(self) -> SamplingSettings:
@@ -98,68 +106,44 @@ class Trainer:
     def _callable(self, net: nn.Module) -> Any:
         return torch.compile(net, dynamic=False) if self.compiled else net
 
+    # -- what targets of r > t ask for ---------------------------------------------------------
+
     def teach(self, weights: dict[str, Tensor]) -> None:
-        """Makes the frozen network that r > t learns from, see geoflow.flow.objective."""
+        """Makes the frozen network that r > t learns from."""
         net = build_network(self.network_config["name"], **self.network_config["arguments"])
         net.to(self.device).eval().requires_grad_(False).load_state_dict(weights)
-        self.frozen, self.teacher, self.paths = net, self._callable(net), None
+        self.frozen, self.teacher, self.pool = net, self._callable(net), None
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The precision of this run."""
+        return self.accelerator.autocast()
+
+    def labels(self, count: int, generator: torch.Generator) -> Tensor:
+        """(count,) labels drawn as those of batches are, for paths."""
+        _, given = self.source.batch(count, generator)
+        assert given is not None
+        labels = self._hide_labels(given, count, generator).labels
+        assert labels is not None
+        return labels
+
+    # -- one step ------------------------------------------------------------------------------
 
     def learning_rate(self) -> float:
-        """Warm-up, constant, linear fall to zero; with `restart` once for r = t, once for both."""
-        r = self.recipe
-        begin, end = 0, r.steps
-        if r.restart:
-            first = r.first_cumulative
-            begin, end = (0, first) if self.step < first else (first, end)
-        left = (end - self.step) / max(1.0, r.decay * (end - begin))
-        return r.learning_rate * min(1.0, (self.step - begin + 1) / r.warmup, left)
+        """That of the next step."""
+        stage, _, step = self.recipe.place(self.step)
+        return stage.rate(step)
 
     def train_step(self) -> Tensor:
         """One optimiser step; returns the detached mean error of this process."""
-        r = self.recipe
-        mixed = self.seed * 1_000_003 + self.step * 1009 + self.accelerator.process_index
-        cpu = torch.Generator().manual_seed(mixed)
-        on_device = torch.Generator(self.device).manual_seed(mixed)
-        draws = on_device if r.device_draws else cpu
-        size = max(1, r.batch // self.accelerator.num_processes)
-        data, given = self.source.batch(size, draws)
-        both = self.step >= r.first_cumulative
-        times = r.times if both else replace(r.times, cumulative=0.0)
-        tau_t, tau_r, k = times.draw(size, self.transport.start, draws)
-        tau_t, tau_r = tau_t.to(self.device), tau_r.to(self.device)
-        if both and (r.distill or r.paths):
-            self._freeze()
-        distillation = self._distillation(k, cpu, draws) if both and r.distill else None
-        pairs = None
-        if both and r.paths and k:
-            pairs = self._pairs(k, data.shape[1:], draws)
-            tau_t[:k], tau_r[:k] = pairs.tau_t, pairs.tau_r
-        cond = None
-        if given is not None:
-            cond = self._some_hidden(given, size, draws)
-            if pairs is not None:
-                assert cond.labels is not None and pairs.labels is not None
-                assert cond.context is None, "paths are walked with labels alone"
-                cond = replace(cond, labels=torch.cat((pairs.labels, cond.labels[k:])))
-        eps = torch.randn(data.shape, generator=on_device, device=self.device)
-        with self.accelerator.autocast():
-            loss, error = cumulative_loss(
-                self.transport,
-                self.call,
-                data,
-                eps,
-                tau_t,
-                tau_r,
-                k,
-                cond,
-                difference_share=r.difference_share,
-                adaptive=r.adaptive,
-                error_norm=r.error_norm,
-                cumulative_norm=r.cumulative_norm,
-                raw_units=r.raw_units,
-                distillation=distillation,
-                pairs=pairs,
-            )
+        r, both = self.recipe, self.recipe.place(self.step).cumulative
+        batch, target = self._batch(both), Residual()
+        if both:
+            self.copy, self.age = r.teacher_at(self.step)
+            if r.targets.teachers and (self.frozen is None or self.age == 0):
+                self.teach(self.ema.state_dict())
+            batch, target = r.targets.prepare(self, batch)
+        with self.autocast():
+            loss, error = r.loss(self.transport, self.call, batch, target)
         loss.backward()
         self._average_gradients()
         nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
@@ -168,7 +152,7 @@ class Trainer:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
-        decay = r.cumulative_ema if both and r.distill else r.ema
+        decay = (both and r.targets.cumulative_ema) or r.ema
         decay = min(decay, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
@@ -176,7 +160,23 @@ class Trainer:
             )
         return error.mean()
 
-    def _some_hidden(
+    def _batch(self, both: bool) -> Batch:
+        """The batch of this step; all of it depends on (seed, step, process) alone."""
+        r = self.recipe
+        numbers = [self.run_seed, self.step, self.accelerator.process_index]
+        cpu, device = np.random.SeedSequence(numbers).generate_state(2, np.uint64)
+        self.on_cpu = torch.Generator().manual_seed(int(cpu) >> 1)
+        on_device = torch.Generator(self.device).manual_seed(int(device) >> 1)
+        self.draws = on_device if r.device_draws else self.on_cpu
+        size = max(1, r.batch // self.accelerator.num_processes)
+        data, given = self.source.batch(size, self.draws)
+        times = r.times if both else replace(r.times, cumulative=0.0)
+        tau_t, tau_r, k = times.draw(size, self.transport.start, self.draws)
+        cond = None if given is None else self._hide_labels(given, size, self.draws)
+        eps = torch.randn(data.shape, generator=on_device, device=self.device)
+        return Batch(data, eps, tau_t.to(self.device), tau_r.to(self.device), k, cond)
+
+    def _hide_labels(
         self, given: Tensor | Condition, count: int, generator: torch.Generator
     ) -> Condition:
         """What a batch was given, with some labels hidden, for guidance."""
@@ -184,42 +184,6 @@ class Trainer:
         cond = given if isinstance(given, Condition) else Condition(given)
         hidden = (drop < self.recipe.label_drop).to(self.device)
         return cond.without_labels(hidden, len(self.source.categories))
-
-    def _freeze(self) -> None:
-        """Makes the frozen copy of the average when r > t starts, and again as often as asked."""
-        if self.teacher is None or self.recipe.teacher_at(self.step)[1] == 0:
-            self.teach(self.ema.state_dict())
-
-    def _pairs(self, k: int, shape: torch.Size, generator: torch.Generator) -> Pairs:
-        """States on paths of the frozen network; every few steps a part of them is renewed."""
-        r = self.recipe
-        copy, age = r.teacher_at(self.step)
-        assert self.teacher is not None
-        if self.paths is None:
-            seed = (self.seed * 1009 + self.accelerator.process_index) * 64 + copy
-            whole, labels = (k, *shape), self._path_labels if self.source.categories else None
-            parts = max(PARTS, r.path_parts)
-            self.paths = Paths(self.transport, whole, parts, r.paths, seed, self.device, labels)
-        with self.accelerator.autocast():
-            self.paths.reach(PARTS - 1 + age // r.renew_paths, self.teacher)
-        return self.paths.draw(k, r.times.from_noise, r.times.to_data, generator)
-
-    def _path_labels(self, count: int, generator: torch.Generator) -> Tensor:
-        """Labels of new paths, drawn as those of batches are."""
-        _, given = self.source.batch(count, generator)
-        assert given is not None
-        labels = self._some_hidden(given, count, generator).labels
-        assert labels is not None
-        return labels
-
-    def _distillation(self, k: int, cpu: torch.Generator, draws: torch.Generator) -> Distillation:
-        """What the k samples with r > t learn from."""
-        assert self.teacher is not None
-        leap = None
-        if float(torch.rand((), generator=cpu)) < self.recipe.leaps:
-            leap = torch.empty(k, device=draws.device).uniform_(0.1, 0.9, generator=draws)
-            leap = leap.to(self.device)
-        return Distillation(self.teacher, self.average, leap)
 
     def _average_gradients(self) -> None:
         """All processes started from the same weights; the mean gradient keeps them equal."""
@@ -250,7 +214,7 @@ class Trainer:
     def _identity(self) -> dict[str, str]:
         """What a state to resume from must agree in."""
         r = self.recipe
-        return {"recipe": r.name, "seed": str(self.seed), "steps": str(r.steps)}
+        return {"recipe": r.name, "seed": str(self.run_seed), "steps": str(r.steps)}
 
     def save(self, run: Path) -> None:
         """Writes run/state.safetensors (to resume) and run/checkpoint (to use), atomically."""
@@ -274,7 +238,7 @@ class Trainer:
                 "step": self.step,
                 "steps": r.steps,
                 "batch": r.batch,
-                "seed": self.seed,
+                "seed": self.run_seed,
                 "minutes": round(self.seconds / 60, 2),
                 "processes": self.accelerator.num_processes,
             },
@@ -287,6 +251,11 @@ class Trainer:
             ValueError: no state there, a broken one, or one of another recipe, seed or length.
         """
         meta, parts = read_state(run, self._identity(), self.device)
+        config = run / "checkpoint" / "config.json"
+        if config.is_file() and json.loads(config.read_text())["data"] != self.source.describe():
+            raise ValueError(
+                f"{run} was started with another --data; use the same, or another --out"
+            )
         self.net.load_state_dict(parts["net"])
         self.ema.load_state_dict(parts["ema"])
         if "teacher" in parts:

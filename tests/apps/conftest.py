@@ -11,17 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from loading import load_module
+from toys.checkpoints import write_tiny
 
 pytest.importorskip("gradio_client", reason='the app needs gradio: pip install ".[app]"')
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "apps"))  # so that tests import geoflow_app
-
-
-def _tiny():
-    """tests/test_cli.py's writer of a checkpoint."""
-    return load_module("cli_tests", ROOT / "tests" / "cli" / "test_cli.py").write_tiny
 
 
 @dataclass
@@ -82,7 +77,7 @@ def start_app():
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
-    return _tiny()(tmp_path_factory.mktemp("app-checkpoint") / "checkpoint", cloud=True)
+    return write_tiny(tmp_path_factory.mktemp("app-checkpoint") / "checkpoint", cloud=True)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 import trimesh
+from toys.checkpoints import METRES, write_tiny
 from typer.testing import CliRunner
 
 import geoflow
@@ -22,55 +23,12 @@ from geoflow.cli import app
 from geoflow.io import meshes as export
 from geoflow.model import checkpoint as checkpoints
 from geoflow.model.checkpoint import assets_folder
-from geoflow.networks import build_network
 from geoflow.pretrained import load_generator
 
-METRES = {"chair": 1.0, "lamp": 0.5, "vase": 0.25}
 BUNDLED = assets_folder() / "checkpoints" / "objects"
 needs_bundled = pytest.mark.skipif(
     not (BUNDLED / "config.json").is_file(), reason="the bundled checkpoint is not here"
 )
-
-
-# -- a checkpoint that needs no training -----------------------------------------------------
-
-
-def standing_shape(size: int) -> torch.Tensor:
-    """A pole on a wide foot, y up, as a truncated distance in [-1, 1]."""
-    axis = -1 + (torch.arange(size) + 0.5) * 2 / size
-    x, y, z = torch.meshgrid(axis, axis, axis, indexing="ij")
-    foot = torch.stack((x / 0.5, (y + 0.5) / 0.3, z / 0.4)).norm(dim=0) - 1
-    pole = torch.stack((x / 0.22, y / 0.85, z / 0.22)).norm(dim=0) - 1
-    return (torch.minimum(foot, pole) * 0.75).clamp(-1, 1)
-
-
-def write_tiny(folder: Path, *, spoil: float | None = None, cloud: bool = False) -> Path:
-    """One token over a 16^3 grid: the head's bias is the shape, its weights bend it smoothly."""
-    size, generator = 16, torch.Generator().manual_seed(0)
-    arguments = {"resolution": size, "patch": size, "overlap": 0, "width": 64, "depth": 1,
-                 "hidden": 64, "bottleneck": 16, "categories": len(METRES),
-                 "cloud": cloud}  # fmt: skip
-    torch.manual_seed(0)
-    net = build_network("GridTransformer", **arguments)
-    shape = standing_shape(size)
-    mean, std = float(shape.mean()), float(shape.std())
-    axis = torch.linspace(-1, 1, size)
-    x, y, z = torch.meshgrid(axis, axis, axis, indexing="ij")
-    bends = torch.stack((x, z, x * x, y * y, z * z, x * y), -1).reshape(size**3, -1)
-    with torch.no_grad():
-        net.head.bias.copy_(((shape - mean) / std).flatten())
-        net.head.weight.copy_(0.02 * bends @ torch.randn(6, 64, generator=generator))
-        net.final_modulation.weight.copy_(0.3 * torch.randn(128, 64, generator=generator))
-        if spoil is not None:
-            net.head.bias[7] = spoil
-    config = {
-        "network": {"name": "GridTransformer", "arguments": arguments},
-        "transport": {"name": "x1-FM", "arguments": {"noise_std": 4.0}},
-        "data": {"categories": list(METRES), "metres": list(METRES.values()), "resolution": size,
-                 "truncation": 0.4, "mean": mean, "std": std},
-    }  # fmt: skip
-    checkpoints.save_checkpoint(folder, config, net.state_dict(), "float32")
-    return folder
 
 
 @pytest.fixture(scope="module")

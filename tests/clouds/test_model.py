@@ -10,7 +10,7 @@ from geoflow.flow.condition import Condition
 from geoflow.flow.noise import draw_noise
 from geoflow.flow.sampling import sample, time_grid
 from geoflow.model.checkpoint import load_checkpoint, save_checkpoint
-from geoflow.pretrained import load_generator
+from geoflow.pretrained import load, load_generator
 from geoflow.shapes.model import ObjectGenerator
 
 METRES = {"chair": 1.0, "lamp": 0.5, "vase": 0.25}
@@ -27,11 +27,11 @@ def noise_of(indices, seed=0, points=40):
 
 def test_the_checkpoint_says_which_generator(tiny_points, tmp_path):
     assert isinstance(load_generator(tiny_points, "cpu"), PointGenerator)
-    assert isinstance(load_generator(tiny_points, "cpu", "points"), PointGenerator)
-    with pytest.raises(ValueError, match=r"of the backbone grid; .*checkpoint' is of points"):
-        load_generator(tiny_points, "cpu", "grid")
+    assert isinstance(load(tiny_points, "cpu", (PointGenerator,)), PointGenerator)
+    with pytest.raises(ValueError, match=r"one that makes meshes; .* makes clouds; give another"):
+        load(tiny_points, "cpu", (ObjectGenerator,))
     config, weights, digest = load_checkpoint(tiny_points)
-    with pytest.raises(ValueError, match=r"lacks data.resolution"):
+    with pytest.raises(ValueError, match=r"must be GridTransformer"):
         ObjectGenerator(config, weights, digest, torch.device("cpu"))
     save_checkpoint(tmp_path, {"network": {}}, weights)
     with pytest.raises(ValueError, match=r"lacks network.name"):

@@ -5,15 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from loading import load_module
+from toys import glbs as rigged
 from typer.testing import CliRunner
 
 from geoflow.joints.rigs import read_characters
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-
-
-rigged = load_module("rigged_glb", HERE / "rigged_glb.py")
+ROOT = Path(__file__).resolve().parents[2]
 prep = load_module("data_prep_characters", ROOT / "data_prep" / "characters.py")
 HALF = 0.5**0.5
 

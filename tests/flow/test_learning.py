@@ -12,11 +12,13 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from losses import loss_of
 
-from geoflow.flow.objective import TimeSampling, cumulative_loss, mean_square
+from geoflow.flow.objective import TimeSampling, mean_square
 from geoflow.flow.sampling import sample, time_grid
+from geoflow.flow.targets import Residual
 from geoflow.flow.transport import Transport, get_transport
-from geoflow.model.threads import single_threaded_torch
+from geoflow.model.batches import single_threaded_torch
 
 RADIUS, STD, DATA_STD = 0.8, 0.05, 0.568
 STEPS, BATCH, RATE = 2500, 256, 3e-3
@@ -87,7 +89,7 @@ def train(transport: Transport, setting: Setting) -> Net:
         data = centres[torch.randint(0, 6, (BATCH,))] + STD * torch.randn(BATCH, 2)
         tau_t, tau_r, k = (alone if i < INSTANT * STEPS else times).draw(BATCH, transport.start)
         weight = weights(transport, setting, tau_t)
-        loss, _ = cumulative_loss(
+        loss, _ = loss_of(
             transport,
             net,
             data,
@@ -95,8 +97,7 @@ def train(transport: Transport, setting: Setting) -> Net:
             tau_t,
             tau_r,
             k,
-            difference_step=setting.step,
-            difference_share=0.0,
+            target=Residual(share=0.0, step=setting.step),
             adaptive=None,
             error_norm=lambda error, w=weight: w * mean_square(error),
         )

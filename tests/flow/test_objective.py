@@ -2,14 +2,10 @@
 
 import pytest
 import torch
+from losses import loss_of
 
-from geoflow.flow.objective import (
-    HEUN_END,
-    Distillation,
-    TimeSampling,
-    cumulative_loss,
-    mean_square,
-)
+from geoflow.flow.objective import GridError, PseudoHuber, TimeSampling, mean_square
+from geoflow.flow.targets import HEUN_END, Residual, TwoMaps
 from geoflow.flow.transport import ALIASES, TRANSPORTS, get_transport
 
 FOUR = pytest.mark.parametrize("name", ALIASES)
@@ -97,10 +93,10 @@ def test_shares_must_be_shares(field, value):
 
 @pytest.mark.parametrize("name", TRANSPORTS)
 def test_at_equal_times_it_is_plain_denoising(name, net, batch):
-    """With noise_std and an EDM network too; the target is written out by hand here."""
+    """With noise_std too; the target is written out by hand here."""
     data, eps, t, _, _ = batch
-    transport = get_transport(name, noise_std=2.0, preconditioning="edm", data_std=0.7)
-    loss, error = cumulative_loss(transport, net, data, eps, t, t, 0, adaptive=None)
+    transport = get_transport(name, noise_std=2.0, data_std=0.7)
+    loss, error = loss_of(transport, net, data, eps, t, t, 0, adaptive=None)
     s = transport.schedule
     time = s.unclock(t)[:, None]
     scaled = 2.0 * eps
@@ -123,8 +119,8 @@ def test_equal_times_in_the_head_change_nothing(name, net, batch):
     data, eps, t, _, _ = batch
     t = t.clamp(max=0.9)
     transport = get_transport(name)
-    plain, _ = cumulative_loss(transport, net, data, eps, t, t, 0, adaptive=None)
-    headed, _ = cumulative_loss(transport, net, data, eps, t, t, 64, adaptive=None)
+    plain, _ = loss_of(transport, net, data, eps, t, t, 0, adaptive=None)
+    headed, _ = loss_of(transport, net, data, eps, t, t, 64, adaptive=None)
     assert torch.allclose(plain, headed, rtol=1e-4)
 
 
@@ -133,8 +129,8 @@ def test_loss_is_the_residual_and_gradients_flow_through_m_alone(name, net, batc
     data, eps, t, r, k = batch
     transport = get_transport(name)
     t, r = t.clamp(max=0.9), r.clamp(max=0.97)
-    loss, error = cumulative_loss(
-        transport, net, data, eps, t, r, k, adaptive=None, derivative="jvp"
+    loss, error = loss_of(
+        transport, net, data, eps, t, r, k, adaptive=None, target=Residual(derivative="jvp")
     )
     time, end = transport.schedule.unclock(t), transport.schedule.unclock(r)
     x = transport.mix(data, eps, time)
@@ -146,7 +142,7 @@ def test_loss_is_the_residual_and_gradients_flow_through_m_alone(name, net, batc
     residual = q * (m - transport.target(data, eps, time)) - gap * slope
     later = torch.minimum(t + (0.1 * (r - t)).clamp(min=0.02), r)
     reach = (transport.schedule.unclock(later) - time).abs()[:, None].clamp(min=1e-12)
-    damping = torch.maximum(q, gap.abs() / reach).clamp(min=1)
+    damping = torch.maximum(q, gap.abs() / reach)
     assert damping[:k].max() > 2
     residual = (residual / damping).detach()
     assert torch.allclose(error[:k], mean_square(residual)[:k], rtol=1e-3, atol=1e-6)
@@ -176,9 +172,9 @@ def test_in_distillation_two_maps_after_one_another_are_the_target(name, far, ne
         return net(x, t, r, cond) + 0.3
 
     leap = torch.linspace(0.1, 0.9, k) if far else None
-    distillation = Distillation(teacher, average, leap)
+    target = TwoMaps(teacher, average, leap)
     args = (transport, net, data, eps, t, r, k)
-    loss, error = cumulative_loss(*args, adaptive=None, distillation=distillation)
+    loss, error = loss_of(*args, adaptive=None, target=target)
     step = leap * (r - t) if far else (0.1 * (r - t)).clamp(min=0.02)
     time, s, end = (transport.schedule.unclock(v) for v in (t, torch.minimum(t + step, r), r))
     x = transport.mix(data, eps, time)
@@ -206,15 +202,15 @@ def test_in_distillation_two_maps_after_one_another_are_the_target(name, far, ne
 def test_adaptive_weight_and_error_norm(net, batch):
     data, eps, t, r, k = batch
     args = (get_transport("u-FM"), net, data, eps, t, r, k)
-    plain, error = cumulative_loss(*args, adaptive=None)
+    plain, error = loss_of(*args, adaptive=None)
     assert torch.allclose(plain, error.mean())
-    weighted, same = cumulative_loss(*args, adaptive=0.05)
+    weighted, same = loss_of(*args, adaptive=0.05)
     assert torch.equal(error, same)
     assert torch.allclose(weighted, (error / (error + 0.05)).mean())
-    double, _ = cumulative_loss(*args, adaptive=None, error_norm=lambda e: 2 * mean_square(e))
+    double, _ = loss_of(*args, adaptive=None, error_norm=lambda e: 2 * mean_square(e))
     assert torch.allclose(double, 2 * plain)
     assert not error.requires_grad and plain.requires_grad
-    loss, mixed = cumulative_loss(
+    loss, mixed = loss_of(
         *args, error_norm=lambda e: 2 * mean_square(e), cumulative_norm=mean_square, adaptive=0.1
     )
     assert torch.allclose(mixed[:k], error[:k]) and torch.allclose(mixed[k:], 2 * error[k:])
@@ -232,7 +228,7 @@ def test_condition_reaches_every_call_sliced(net, batch):
         seen.append(c)
         return net(x, t, r, c)
 
-    cumulative_loss(transport, spy, data, eps, t, r, k, cond)
+    loss_of(transport, spy, data, eps, t, r, k, cond)
     assert [len(c) for c in seen] == [64, k, k]
     assert all(torch.equal(c, cond[: len(c)]) for c in seen)
 
@@ -244,16 +240,17 @@ def test_losses_are_finite_at_both_ends(name, derivative, net):
     data, eps = torch.randn(2, 32, 2, generator=torch.Generator().manual_seed(3))
     t = torch.tensor([transport.start, transport.start, 0.999, 0.5]).repeat(8)
     r = torch.tensor([1.0, 0.999, 1.0, 1.0]).repeat(8)
-    loss, error = cumulative_loss(transport, net, data, eps, t, r, 32, derivative=derivative)
+    loss, error = loss_of(
+        transport, net, data, eps, t, r, 32, target=Residual(derivative=derivative)
+    )
     grads = torch.autograd.grad(loss, list(net.layers.parameters()))
     assert torch.isfinite(error).all()
     assert all(torch.isfinite(g).all() for g in grads)
 
 
-def test_unknown_derivative_is_named(net, batch):
-    data, eps, t, r, k = batch
+def test_unknown_derivative_is_named():
     with pytest.raises(ValueError, match='derivative must be "difference" or "jvp"; got \'exact\''):
-        cumulative_loss(get_transport("u-FM"), net, data, eps, t, r, k, derivative="exact")
+        Residual(derivative="exact")
 
 
 def test_times_are_drawn_where_the_generator_is(monkeypatch):
@@ -274,9 +271,7 @@ def test_errors_in_raw_units_are_divided_by_c_out(net, batch):
     for name in ("EDM", "x1-FM"):
         transport = get_transport(name)
         plain, raw = (
-            cumulative_loss(
-                transport, net, data, eps, tau_t, tau_t, 0, adaptive=None, raw_units=units
-            )[1]
+            loss_of(transport, net, data, eps, tau_t, tau_t, 0, adaptive=None, raw_units=units)[1]
             for units in (False, True)
         )
         c_out_squared = torch.ones(64)
@@ -284,3 +279,58 @@ def test_errors_in_raw_units_are_divided_by_c_out(net, batch):
             variance = transport.schedule.unclock(tau_t).square()
             c_out_squared = 0.25 * variance / (0.25 + variance)
         assert torch.allclose(plain, raw * c_out_squared, rtol=1e-4)
+
+
+@pytest.mark.parametrize("axis", [1, 2, 3])
+def test_the_error_of_a_grid_counts_its_differences_along_every_axis(axis):
+    """A ramp of slope s along one axis: mean square of the ramp, plus weight s^2."""
+    shape, slope = [1, 1, 1, 1], 0.3
+    shape[axis] = 5
+    ramp = (slope * torch.arange(5.0)).view(shape).expand(2, *(5,) * 3)
+    want = slope**2 * (0 + 1 + 4 + 9 + 16) / 5
+    assert torch.allclose(GridError(weight=2.0)(ramp), torch.full((2,), want + 2 * slope**2))
+    assert torch.allclose(GridError(weight=0.0)(ramp), torch.full((2,), want))
+
+
+def test_pseudo_huber_is_a_distance_beyond_c_and_a_square_below():
+    norm = PseudoHuber(0.1)
+    error = torch.tensor([[3.0, 4.0], [0.01, 0.0], [0.0, 0.0]])
+    far, near, none = norm(error).tolist()
+    assert far == pytest.approx((12.5 + 0.01) ** 0.5 - 0.1)
+    assert near == pytest.approx(5e-5 / 0.2, rel=0.01)  # e^2 / 2 c
+    assert none == 0
+
+
+@pytest.mark.parametrize("name", TRANSPORTS)
+def test_the_residual_is_never_multiplied(name):
+    """f = max(Q, |gap| / h) is at least 1 for all forms, wherever h is at most r - t."""
+    transport = get_transport(name)
+    tau = torch.linspace(transport.start, 0.995, 300, dtype=torch.float64)
+    for step in (0.005, 0.02, 0.3):
+        t, r = (transport.schedule.unclock(v) for v in (tau, (tau + step).clamp(max=1)))
+        q, gap = transport.residual_scales(t, r, torch.zeros(300, 1))
+        f = torch.maximum(q, gap.abs() / (r - t).abs()[:, None])
+        assert f.min() > 1 - 1e-9
+
+
+def test_heuns_step_is_taken_up_to_its_end():
+    """At 0.6 of the clock a step is Heun's: a constant HEUN_END of 0.5 would make it Euler's."""
+    transport = get_transport("x1-FM")
+    data, eps = torch.randn(2, 8, 2, generator=torch.Generator().manual_seed(0))
+    t, r = torch.full((8,), 0.6), torch.full((8,), 0.9)
+    teacher = lambda x, t, r, cond: torch.tanh(3 * x) * t[:, None]  # noqa: E731
+    error = loss_of(
+        transport, teacher, data, eps, t, r, 8, adaptive=None, target=TwoMaps(teacher, teacher)
+    )[1]
+    x, s = transport.mix(data, eps, t), t + 0.03
+    m = transport.predict(teacher, x, t, t)
+    euler = transport.apply(x, m, t, s)
+    there = transport.velocity(euler, transport.predict(teacher, euler, s, s), s)
+    heun = x + 0.03 * (transport.velocity(x, m, t) + there) / 2
+    ends = [transport.apply(y, transport.predict(teacher, y, s, r), s, r) for y in (euler, heun)]
+    by_euler, by_heun = (
+        mean_square(transport.predict(teacher, x, t, r) - transport.solve(x, end, t, r))
+        for end in ends
+    )
+    assert torch.allclose(error, by_heun, rtol=1e-3)
+    assert not torch.allclose(error, by_euler, rtol=1e-2)

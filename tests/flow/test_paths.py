@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from losses import loss_of
 
-from geoflow.flow.objective import TimeSampling, cumulative_loss
+from geoflow.flow.objective import TimeSampling
 from geoflow.flow.paths import Paths
+from geoflow.flow.targets import Known
 from geoflow.flow.transport import get_transport
 
 STD = 0.5
@@ -33,6 +35,16 @@ def make(name: str, parts: int = 3):
     return transport, paths
 
 
+def test_every_part_has_times_of_its_own():
+    """A common random shift a part: without it all pairs would lie on one grid of times."""
+    transport, paths = make("x1-FM")
+    paths.reach(2, exact(transport))
+    inner = paths.taus[:, 1:-1]
+    assert not torch.equal(inner[0], inner[1]) and not torch.equal(inner[1], inner[2])
+    assert (paths.taus[:, 0] == 0).all() and (paths.taus[:, -1] == 1).all()
+    assert ((inner - torch.linspace(0, 1, 41)[1:-1]).abs() <= 0.5 / 40 + 1e-6).all()
+
+
 @pytest.mark.parametrize("name", ["EDM", "x1-FM", "u-FM"])
 def test_targets_carry_states_along_the_exact_map(name):
     transport, paths = make(name)
@@ -45,9 +57,9 @@ def test_targets_carry_states_along_the_exact_map(name):
     assert (pairs.tau_t < pairs.tau_r).all()
     assert (pairs.tau_t == 0).float().mean() == pytest.approx(0.3 + 0.7 / 40, abs=0.03)
     assert 0.4 < (pairs.tau_r == 1).float().mean() < 0.6
-    loss, error = cumulative_loss(
+    loss, error = loss_of(
         transport, exact(transport), torch.zeros_like(pairs.x), torch.zeros_like(pairs.x),
-        pairs.tau_t, pairs.tau_r, 4000, adaptive=None, pairs=pairs,
+        pairs.tau_t, pairs.tau_r, 4000, adaptive=None, target=Known(pairs.target), x=pairs.x,
     )  # fmt: skip
     assert error.shape == (4000,) and loss > 0  # the net at r = t is no map over a distance
 
@@ -102,7 +114,18 @@ def test_the_sampler_of_times_need_not_know_of_paths():
     data = torch.randn(8, 3)
     net = lambda x, t, r, cond: x * r[:, None]  # noqa: E731
     errors = [
-        cumulative_loss(transport, net, d, d, tau_t, tau_r, k, adaptive=None, pairs=pairs)[1]
+        loss_of(
+            transport,
+            net,
+            d,
+            d,
+            tau_t,
+            tau_r,
+            k,
+            adaptive=None,
+            target=Known(pairs.target),
+            x=pairs.x,
+        )[1]
         for d in (data, data + 1)
     ]
     assert torch.equal(errors[0][:k], errors[1][:k]) and (errors[0][k:] != errors[1][k:]).all()

@@ -1,11 +1,9 @@
 """The training set of characters: who owns a point, what augmentation keeps."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-from loading import load_module
+from toys.bodies import character
 
 from geoflow.flow.condition import Condition
 from geoflow.joints import data as characters
@@ -17,7 +15,6 @@ from geoflow.joints.data import (
 )
 from geoflow.joints.rigs import write_characters
 
-character = load_module("rigs_of_tests", Path(__file__).parent / "test_rigs.py").character
 CPU = torch.device("cpu")
 
 

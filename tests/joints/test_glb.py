@@ -1,20 +1,14 @@
 """Rigged GLB files, read back by two readers: the rest pose, a bent elbow, the tree, bad input."""
 
 import io
-from pathlib import Path
 
 import numpy as np
 import pytest
-from loading import load_module
+from toys.bodies import tube
+from toys.glbs import posed, prep, read_own
 
 from geoflow.joints.glb import rigged_glb
 from geoflow.joints.skin import Skin, skin_mesh
-
-HERE = Path(__file__).resolve().parent
-
-
-tubes = load_module("skinning_of_tests", HERE / "test_skin.py")
-prep = load_module("characters_of_tests", HERE.parents[1] / "data_prep" / "characters.py")
 
 JOINTS = np.array([[0, 0, 0], [0.35, 0.7, 0], [0.7, 0.7, 0], [1.05, 0.7, 0], [-0.6, 0.7, 0.0]])
 PARENTS = np.array([-1, 0, 1, 2, 0])
@@ -26,21 +20,11 @@ ELBOW = 2
 def figure():
     """A trunk with an arm to each side, from separate overlapping tubes."""
     parts = [
-        tubes.tube((0, -0.9, 0), (0, 0.9, 0), 0.15), tubes.tube((-1, 0.7, 0), (1.15, 0.7, 0)),
+        tube((0, -0.9, 0), (0, 0.9, 0), 0.15), tube((-1, 0.7, 0), (1.15, 0.7, 0)),
     ]  # fmt: skip
     vertices = np.concatenate([p[0] for p in parts])
     faces = np.concatenate((parts[0][1], parts[1][1] + len(parts[0][0])))
     return vertices, faces, skin_mesh(vertices, faces, JOINTS, PARENTS)
-
-
-def read_own(path):
-    """Arrays of the file by data_prep's reader: positions, joints, weights, inverse, nodes."""
-    glb = prep.Glb(path.read_bytes())
-    attributes = glb.tree["meshes"][0]["primitives"][0]["attributes"]
-    arrays = [glb.array(attributes[k]) for k in ("POSITION", "JOINTS_0", "WEIGHTS_0")]
-    skin = glb.tree["skins"][0]
-    inverse = glb.array(skin["inverseBindMatrices"]).reshape(-1, 4, 4).transpose(0, 2, 1)
-    return (*arrays, inverse, [glb.nodes[k] for k in skin["joints"]], skin["joints"])
 
 
 def read_pygltflib(path):
@@ -67,23 +51,6 @@ def read_pygltflib(path):
     ]  # fmt: skip
     arrays = (attributes.POSITION, attributes.JOINTS_0, attributes.WEIGHTS_0)
     return (*map(array, arrays), inverse, nodes, skin.joints)
-
-
-def posed(read, turns=None):
-    """(V, 3) linear blend skinning of what was read; turns: joint -> (3, 3)."""
-    points, which, weights, inverse, nodes, ids = read
-    above = {c: k for k, node in zip(ids, nodes, strict=True) for c in node.get("children") or ()}
-
-    def world(node):
-        local = np.eye(4)
-        local[:3, 3] = nodes[ids.index(node)]["translation"]
-        local[:3, :3] = (turns or {}).get(ids.index(node), np.eye(3))
-        return local if node not in above else world(above[node]) @ local
-
-    matrices = np.stack([world(node) for node in ids]) @ inverse.astype(float)
-    homogeneous = np.concatenate((points, np.ones((len(points), 1))), 1)
-    moved = np.einsum("vkij,vj->vki", matrices[which.astype(int)], homogeneous)[..., :3]
-    return (moved * weights[..., None]).sum(1)
 
 
 @pytest.mark.parametrize("reader", [read_own, read_pygltflib])
@@ -114,7 +81,7 @@ def test_rest_is_the_mesh_and_a_bent_elbow_moves_the_forearm_only(figure, tmp_pa
 def test_the_training_readers_rig_is_what_was_written(figure, scale):
     vertices, faces, skin = figure
     data = rigged_glb(scale * vertices, faces, scale * JOINTS, PARENTS, skin, NAMES)
-    rig = prep.read_rig(data)
+    rig = prep().read_rig(data)
     order = [rig.names.index(name) for name in NAMES]
     np.testing.assert_allclose(rig.joints[order], scale * JOINTS, atol=1e-6 * scale)
     np.testing.assert_allclose(rig.vertices, scale * vertices, atol=1e-6 * scale)
@@ -146,6 +113,7 @@ def test_bad_arguments_are_one_line(figure):
         (dict(skin=Skin(skin.joints[:3], skin.weights[:3])), "each of"),
         (dict(skin=Skin(skin.joints + 5, skin.weights)), "skin.joints"),
         (dict(skin=Skin(skin.joints, skin.weights * 2)), "sum to 1"),
+        (dict(up="x"), "up must be one of y, z"),
     ]
     for change, text in cases:
         with pytest.raises(ValueError, match=text):

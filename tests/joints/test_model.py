@@ -1,63 +1,18 @@
 """The joint predictor: its contract, bad input, and that training makes it better."""
 
-import dataclasses
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-from loading import load_module
 from recording import record_times
+from toys.bodies import human, toy, tubes
+from toys.checkpoints import predictor_of, trainer_of
 
 import geoflow
-from geoflow.joints.data import CharacterSource
 from geoflow.joints.model import Clustering, JointPredictor, read_clustering
-from geoflow.joints.rigs import Character
 from geoflow.joints.scores import cd_j2j
 from geoflow.model.checkpoint import save_checkpoint
 from geoflow.pretrained import load_joint_predictor
 from geoflow.recipes import get_recipe
-from geoflow.training.trainer import Trainer, start_processes
-
-SMALL = {"width": 64, "latents": 16, "rounds": 2, "hidden": 64, "point_hidden": 64}
-
-
-HERE = Path(__file__).parent
-skeletons = load_module("joints_test_skeleton", HERE / "test_skeleton.py")
-bodies = load_module("joints_test_names", HERE / "test_names.py")
-
-
-def toy(seed, count=512):
-    """A stick figure of tubes with random proportions."""
-    rng = np.random.default_rng(seed)
-    joints = skeletons.BODY * np.exp(0.2 * rng.normal(size=3))
-    points, normals = skeletons.tubes(joints, skeletons.PARENTS, 0.05, 200, seed)
-    low, high = points.min(0), points.max(0)
-    scale = 1.8 / (high - low).max()
-    keep = rng.choice(len(points), count, replace=False)
-    names = tuple(map(str, range(len(joints))))
-    return Character(
-        f"toy/{seed}", "body",
-        ((points[keep] - (low + high) / 2) * scale).astype(np.float32),
-        normals[keep].astype(np.float32),
-        ((joints - (low + high) / 2) * scale).astype(np.float32),
-        skeletons.PARENTS, names, np.full(len(joints), 0.2, np.float32),
-    )  # fmt: skip
-
-
-def trainer_of(recipe, **changes):
-    recipe = dataclasses.replace(
-        get_recipe(recipe), network_arguments=SMALL, batch=8, warmup=10, ema=0.95,
-        cumulative_ema=0.95, learning_rate=2e-3, **changes,
-    )  # fmt: skip
-    source = CharacterSource(
-        [toy(k) for k in range(16)], torch.device("cpu"), size=128, augment=False
-    )
-    return Trainer(recipe, source, 0, start_processes(torch.device("cpu")))
-
-
-def predictor_of(trainer):
-    return JointPredictor(trainer.config(), trainer.ema.state_dict(), "", torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +28,7 @@ def score(predictor, **options):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_training_makes_joints_better_at_one_call(untrained):
     """70 steps, the last 21 with r > t, take a third off CD-J2J at 1 and 2 calls."""
     trainer = trainer_of("characters-joints", steps=70, instant=0.7)
@@ -84,6 +40,7 @@ def test_training_makes_joints_better_at_one_call(untrained):
     assert score(trained, steps=2) < 0.7 * before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["characters-joints-fm", "characters-joints-edm"])
 def test_other_forms_are_the_same_recipe_on_another_transport(recipe):
     trainer = trainer_of(recipe, steps=26, instant=0.9)
@@ -215,12 +172,12 @@ def test_a_body_has_22_joints_even_where_two_lie_close(untrained, monkeypatch):
 def test_a_figure_becomes_a_body_only_where_one_or_two_joints_lie_close(
     untrained, monkeypatch, merged, found
 ):
-    names, joints, parents = bodies.human()
+    names, joints, parents = human()
     low = names.index("spine_1")  # a 22nd joint, between it and the pelvis
     joints = np.concatenate((joints, joints[[low]] - np.array([0, 0.07, 0])))
     parents = np.append(parents, parents[low])
     parents[low] = len(parents) - 1
-    surface, normals = skeletons.tubes(joints, parents, 0.04, 80, 0)
+    surface, normals = tubes(joints, parents, 0.04, 80, 0)
     centre, scale = (surface.max(0) + surface.min(0)) / 2, 1.8 / np.ptp(surface, axis=0).max()
     gathered = (joints - centre) * scale
     for name in ("left_wrist", "right_wrist", "head")[:merged]:  # one joint moves to the next

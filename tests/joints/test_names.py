@@ -2,34 +2,9 @@
 
 import numpy as np
 import pytest
+from toys.bodies import human
 
-from geoflow.joints.names import body_parents, name_joints
-
-HALF = {  # the left side and the middle
-    "pelvis": (None, 0, 0), "spine_1": ("pelvis", 0, 0.15), "spine_2": ("spine_1", 0, 0.3),
-    "neck": ("spine_2", 0, 0.5), "head": ("neck", 0, 0.65),
-    "left_hip": ("pelvis", 0.1, -0.05), "left_knee": ("left_hip", 0.11, -0.45),
-    "left_ankle": ("left_knee", 0.12, -0.85), "left_foot": ("left_ankle", 0.12, -0.9),
-    "left_collar": ("spine_2", 0.05, 0.42), "left_shoulder": ("left_collar", 0.2, 0.42),
-    "left_elbow": ("left_shoulder", 0.45, 0.42), "left_wrist": ("left_elbow", 0.7, 0.42),
-}  # fmt: skip
-
-
-def human(leave_out=()):
-    table = dict(HALF)
-    for name, (parent, x, y) in HALF.items():
-        if name.startswith("left"):
-            table[name.replace("left", "right")] = (parent.replace("left", "right"), -x, y)
-    table = {n: row for n, row in table.items() if n not in leave_out}
-    names = list(np.random.default_rng(0).permutation(list(table)))
-    joints = np.array([(table[n][1], table[n][2], 0) for n in names], float)
-    parents = []
-    for n in names:
-        above = table[n][0]
-        while above in leave_out:
-            above = HALF[above][0] if above in HALF else HALF[above.replace("right", "left")][0]
-        parents.append(names.index(above) if above else -1)
-    return names, joints, np.array(parents)
+from geoflow.joints.names import name_joints
 
 
 @pytest.mark.parametrize("scale", [1, 0.01, 100])
@@ -41,42 +16,6 @@ def test_a_human_body_is_named(scale):
 def test_arms_without_collars_begin_at_the_shoulder():
     names, joints, parents = human(("left_collar", "right_collar"))
     assert name_joints(joints, parents) == names
-
-
-def test_a_bodys_trunk_is_put_in_order():
-    names, joints, parents = human()
-    row = {n: k for k, n in enumerate(names)}
-    wrong = parents.copy()
-    wrong[row["left_collar"]], wrong[row["neck"]] = row["right_collar"], row["left_collar"]
-    assert (body_parents(joints, wrong) == parents).all()
-    # hung up on a collar: the way from there to the pelvis turns round
-    path = [row[n] for n in ("left_collar", "spine_2", "spine_1", "pelvis")]
-    rooted = parents.copy()
-    rooted[path] = [-1, *path[:-1]]
-    assert (body_parents(3 * joints - 1, rooted) == parents).all()
-
-
-def test_a_body_without_a_neck_keeps_its_order():
-    names, joints, parents = human(("neck",))
-    assert (body_parents(joints, parents) == parents).all()
-    assert parents[names.index("head")] == names.index("spine_2")
-
-
-def test_what_is_no_body_keeps_its_tree():
-    for leave_out in (("left_collar", "right_collar"), ("left_elbow",), ("right_knee",)):
-        _, joints, parents = human(leave_out)
-        assert body_parents(joints, parents) is parents
-    names, joints, parents = human(("neck",))
-    for extra in (  # a tail, two ears, two hands: correct trees that are no bare body's
-        [("pelvis", 0, -0.1, -0.2)],
-        [("head", 0.1, 0.75, 0), ("head", -0.1, 0.75, 0)],
-        [("left_wrist", 0.8, 0.42, 0), ("right_wrist", -0.8, 0.42, 0)],
-    ):
-        more = np.concatenate((joints, [row[1:] for row in extra]))
-        tree = np.concatenate((parents, [names.index(row[0]) for row in extra]))
-        assert body_parents(more, tree) is tree, extra
-    chain = np.arange(21) - 1
-    assert body_parents(np.random.default_rng(0).normal(size=(21, 3)), chain) is chain
 
 
 def test_the_other_way_round_swaps_the_sides():

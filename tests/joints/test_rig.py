@@ -1,37 +1,28 @@
 """Mesh in, rig out: frames, formats, the command and its errors."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
-from loading import load_module
+from toys.bodies import PERSON, person, tube
+from toys.checkpoints import trainer_of
+from toys.glbs import posed, prep, read_own
 from typer.testing import CliRunner
 
 from geoflow.cli import app
 from geoflow.io.meshes import write_mesh
-from geoflow.joints.rig import (
-    own_frame,
-    rig_mesh,
-    upright,
-    write_rig,
-)
-from geoflow.joints.skin import pose_mesh
+from geoflow.joints.rig import RiggedMesh, own_frame, rig_mesh, upright, write_rig
+from geoflow.joints.scores import cd_j2j
+from geoflow.joints.skin import pose_mesh, skin_mesh
 from geoflow.model.checkpoint import save_checkpoint
 from geoflow.pretrained import load_joint_predictor
-
-HERE = Path(__file__).resolve().parent
-
-
-toys = load_module("joints_of_tests", HERE / "test_model.py")
-glbs = load_module("glbs_of_tests", HERE / "test_glb.py")
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     """An untrained predictor: joints stay where the surface is, which is all that is needed."""
     folder = tmp_path_factory.mktemp("checkpoint")
-    trainer = toys.trainer_of("characters-joints", steps=10)
+    trainer = trainer_of("characters-joints", steps=10)
     save_checkpoint(folder, trainer.config(), trainer.ema.state_dict())
     return folder
 
@@ -39,8 +30,8 @@ def checkpoint(tmp_path_factory):
 @pytest.fixture(scope="module")
 def body():
     parts = [
-        glbs.tubes.tube((0, -0.9, 0), (0, 0.9, 0), 0.15),
-        glbs.tubes.tube((-0.8, 0.5, 0), (0.8, 0.5, 0)),
+        tube((0, -0.9, 0), (0, 0.9, 0), 0.15),
+        tube((-0.8, 0.5, 0), (0.8, 0.5, 0)),
     ]
     faces = np.concatenate((parts[0][1], parts[1][1] + len(parts[0][0])))
     return np.concatenate([p[0] for p in parts]), faces
@@ -97,10 +88,60 @@ def test_a_pose_is_what_a_reader_of_the_file_makes(checkpoint, body, tmp_path):
     path = write_rig(tmp_path / "a.glb", rig)
     turn = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1.0]])
     turns = {k: turn for k in range(0, len(rig.joints), 3)}
-    posed, _ = pose_mesh(rig.vertices, rig.joints, rig.parents, rig.skin, turns)
-    read = glbs.read_own(path)
-    np.testing.assert_allclose(posed, glbs.posed(read, turns), atol=1e-5)
-    np.testing.assert_allclose(glbs.posed(read), rig.vertices, atol=1e-5)
+    moved, _ = pose_mesh(rig.vertices, rig.joints, rig.parents, rig.skin, turns)
+    read = read_own(path)
+    np.testing.assert_allclose(moved, posed(read, turns), atol=1e-5)
+    np.testing.assert_allclose(posed(read), rig.vertices, atol=1e-5)
+
+
+def test_the_bundled_weights_find_the_22_joints_of_a_person():
+    """CD-J2J is 1.0 to 1.1 % over seeds; 2.8 % where the person faces back, more where it lies."""
+    known, vertices, faces = person()
+    predictor = load_joint_predictor("characters", "cpu")
+    assert predictor.categories == ["body", "creature"]
+    rig = rig_mesh(predictor, vertices, faces, category="body")
+    assert sorted(rig.names) == sorted(known)
+    reference, scale = np.array(list(known.values())), 1.8 / np.ptp(vertices, axis=0).max()
+    assert cd_j2j(scale * rig.joints, scale * reference) < 0.016
+    apart = np.linalg.norm(rig.joints[:, None] - reference, axis=2)
+    assert [list(known)[k] for k in apart.argmin(1)] == rig.names
+    parents = {
+        n: rig.names[p] if p >= 0 else None for n, p in zip(rig.names, rig.parents, strict=True)
+    }
+    assert {n: above for n, (above, *_) in PERSON.items() if n in known}.items() <= parents.items()
+
+
+def standing(up):
+    """A capsule that stands, as a rig of two joints."""
+    import trimesh
+
+    capsule = trimesh.creation.capsule(1.2, 0.2, count=(12, 12))  # along z
+    vertices, faces = np.asarray(capsule.vertices), np.asarray(capsule.faces)
+    joints = np.array([[0, 0, 0.1], [0, 0, 0.8]])
+    if up == "y":
+        vertices, joints = upright(vertices, "z"), upright(joints, "z")
+    skin = skin_mesh(vertices, faces, joints, np.array([-1, 0]))
+    parents, sure = np.array([-1, 0]), np.ones(2, np.float32)
+    return RiggedMesh(vertices, faces, joints, parents, sure, ["low", "high"], skin, up)
+
+
+@pytest.mark.parametrize("up", ["y", "z"])
+def test_a_glb_stands_in_every_reader_whatever_the_frame_of_its_arrays(tmp_path, up):
+    import trimesh
+
+    rig = standing(up)
+    path = write_rig(tmp_path / "a.glb", rig)
+    scene = trimesh.load_scene(path, process=False)
+    np.testing.assert_allclose(scene.extents, (0.4, 1.6, 0.4), atol=1e-6)
+    whole = scene.to_geometry()
+    np.testing.assert_allclose(whole.vertices, upright(rig.vertices, up), atol=1e-6)
+    own = read_own(path)
+    np.testing.assert_allclose(own[0], rig.vertices, atol=1e-6)  # the arrays are not turned
+    read = prep().read_rig(path.read_bytes())
+    np.testing.assert_allclose(read.joints, upright(rig.joints, up), atol=1e-6)
+    np.testing.assert_allclose(read.vertices, upright(rig.vertices, up), atol=1e-6)
+    table = json.loads(write_rig(tmp_path / "a.json", rig).read_text())
+    np.testing.assert_allclose(table["joints"], rig.joints)
 
 
 def test_the_command_writes_every_format(checkpoint, mesh_file, tmp_path):
@@ -117,7 +158,7 @@ def test_the_command_writes_every_format(checkpoint, mesh_file, tmp_path):
     assert kinds.count("hier") == count - 1 and kinds.count("skin") == 988
     sums = [sum(map(float, line[3::2])) for line in lines if line[0] == "skin"]
     np.testing.assert_allclose(sums, 1, atol=1e-4)
-    nodes = glbs.read_own(tmp_path / "a.glb")[4]
+    nodes = read_own(tmp_path / "a.glb")[4]
     assert sorted(n["name"] for n in nodes) == sorted(table["names"])
 
 

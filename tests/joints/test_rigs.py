@@ -2,32 +2,13 @@
 
 import numpy as np
 import pytest
+from toys.bodies import character
 
 from geoflow.joints.rigs import (
-    Character,
     fit_frame,
     read_characters,
     write_characters,
 )
-
-
-def character(name="pack/one", joints=3, points=64, seed=0, category="creature"):
-    """A blob with a chain of joints along y."""
-    rng = np.random.default_rng(seed)
-    normals = rng.normal(size=(points, 3))
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    places = np.zeros((joints, 3), np.float32)
-    places[:, 1] = np.linspace(-0.7, 0.7, joints)
-    return Character(
-        name,
-        category,
-        (normals * (0.3, 0.9, 0.3)).astype(np.float32),
-        normals.astype(np.float32),
-        places,
-        np.arange(joints) - 1,
-        tuple(f"joint{k}" for k in range(joints)),
-        np.full(joints, 0.5, np.float32),
-    )
 
 
 def test_a_set_comes_back_as_it_was(tmp_path):

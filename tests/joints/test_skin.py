@@ -1,39 +1,10 @@
 """Skinning weights: laws, who moves what, open meshes and loose parts."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-from loading import load_module
+from toys.bodies import box, tube
 
 from geoflow.joints.skin import skin_mesh
-
-_glb = load_module("glb_of_tests", Path(__file__).parents[1] / "data_prep" / "rigged_glb.py")
-
-
-def tube(start, end, radius=0.06, rings=41, sides=12, closed=True):
-    """A tube along x or y with end caps: vertices and faces."""
-    start, end = np.asarray(start, float), np.asarray(end, float)
-    axis = (end - start) / np.linalg.norm(end - start)
-    side = np.cross(axis, [0, 0, 1.0])
-    turn = 2 * np.pi * np.arange(sides) / sides
-    ring = radius * (np.cos(turn)[:, None] * side + np.sin(turn)[:, None] * np.cross(axis, side))
-    levels = start + np.linspace(0, 1, rings)[:, None] * (end - start)
-    vertices = (levels[:, None] + ring).reshape(-1, 3)
-    k, i = np.divmod(np.arange((rings - 1) * sides), sides)
-    a, b = k * sides + i, k * sides + (i + 1) % sides
-    faces = np.concatenate((np.stack((a, b, b + sides), 1), np.stack((a, b + sides, a + sides), 1)))
-    if closed:
-        last = len(vertices)
-        vertices = np.concatenate((vertices, [start, end]))
-        i = np.arange(sides)
-        first, final = i, i + (rings - 1) * sides
-        caps = [
-            np.stack((np.full(sides, last), np.roll(first, -1), first), 1),
-            np.stack((np.full(sides, last + 1), final, np.roll(final, -1)), 1),
-        ]
-        faces = np.concatenate((faces, *caps))
-    return vertices, faces
 
 
 def dense(skin, count):
@@ -66,34 +37,67 @@ def test_an_arm_belongs_to_its_bones(scale, closed):
     assert np.abs(np.diff(weights[order, 1].reshape(-1)[::13])).max() < 0.5  # no cliff
 
 
-def test_a_hand_beside_a_thigh_does_not_hold_it():
-    """Two parallel limbs 0.1 apart, joined at the top: neither moves the other."""
-    parts = [
-        tube((-0.11, 1, 0), (-0.11, -1, 0)), tube((0.11, 1, 0), (0.11, -1, 0)),
-        tube((-0.2, 1, 0), (0.2, 1, 0)),
-    ]  # fmt: skip
-    faces = np.concatenate(
-        [f + sum(len(p[0]) for p in parts[:k]) for k, (_, f) in enumerate(parts)]
-    )
-    vertices = np.concatenate([p[0] for p in parts])
-    joints = np.array([[0, 1, 0], [-0.11, 1, 0], [-0.11, -0.9, 0], [0.11, 1, 0], [0.11, -0.9, 0]])
-    weights = dense(skin_mesh(vertices, faces, joints, np.array([-1, 0, 1, 0, 3])), 5)
-    low = vertices[:, 1] < 0.4
-    left = low & (vertices[:, 0] < 0)
-    assert weights[left][:, [3, 4]].max() == 0
-    assert weights[low & ~left][:, [1, 2]].max() == 0
+def test_a_blend_by_hand():
+    """Beyond the elbow by d the upper arm is sqrt(r^2 + d^2) away, the forearm r: (1 - x / b)^2.
 
-
-def test_a_loose_sword_stays_stiff():
-    """A box near the wrist that touches nothing moves as one, with the forearm or the hand."""
+    b is 0.6 r and a voxel, a 72nd of the longest side.
+    """
     vertices, faces = tube((-1, 0, 0), (1, 0, 0))
-    box, box_faces = _glb.box((0.7, 0.15, -0.02), (0.78, 0.6, 0.02))
-    skin = skin_mesh(
-        np.concatenate((vertices, box)), np.concatenate((faces, box_faces + len(vertices))),
-        ARM, CHAIN,
-    )  # fmt: skip
-    weights = dense(skin, 3)[-8:]
-    assert (weights == weights[0]).all() and weights[0, 0] == 0
+    weights = dense(skin_mesh(vertices, faces, ARM, CHAIN), 3)
+    r, d = 0.06, 0.05
+    share = (1 - (np.hypot(r, d) - r) / (0.6 * r + 2 / 72)) ** 2
+    ring = np.abs(vertices[:, 0] - d) < 1e-9
+    np.testing.assert_allclose(weights[ring, 0], share / (1 + share), rtol=1e-5)
+    assert ring.sum() == 12
+
+
+@pytest.mark.parametrize("open_below", [False, True])
+def test_an_arm_beside_the_trunk_does_not_hold_it(open_below):
+    """The skin of a thick trunk is nearer to the arm that hangs 0.1 beside it than to the spine.
+
+    The way there, through the shoulder, is long. A trunk without a bottom has an inside too.
+    """
+    trunk, faces = tube((0, 0.8, 0), (0, -0.8, 0), 0.3)
+    faces = faces[:-12] if open_below else faces
+    arm, arm_faces = tube((0.46, 0.7, 0), (0.46, -0.7, 0))
+    top, top_faces = tube((0.2, 0.7, 0), (0.5, 0.7, 0))
+    vertices = np.concatenate((trunk, arm, top))
+    faces = np.concatenate((faces, arm_faces + len(trunk), top_faces + len(trunk) + len(arm)))
+    joints = np.array([[0, -0.6, 0], [0, 0.6, 0], [0.46, 0.7, 0], [0.46, 0, 0]])
+    weights = dense(skin_mesh(vertices, faces, joints, np.array([-1, 0, 1, 2])), 4)
+    on_trunk, on_arm = weights[: len(trunk)], weights[len(trunk) : len(trunk) + len(arm)]
+    assert on_trunk[trunk[:, 1] < 0.3][:, 2:].max() == 0
+    assert on_trunk[np.abs(trunk[:, 1] + 0.1) < 0.3][:, 0].min() == 1
+    assert on_arm[arm[:, 1] < 0.3][:, :2].max() == 0
+
+
+def test_vertices_that_no_face_uses_change_nothing():
+    """One far away would make the voxels as large as a limb, one beside the arm would be body."""
+    vertices, faces = tube((-1, 0, 0), (1, 0, 0))
+    want = skin_mesh(vertices, faces, ARM, CHAIN)
+    stray = np.array([[0, 60, 0], [0.5, 0.05, 0.05], [0, -0.04, 0]])
+    skin = skin_mesh(np.concatenate((stray, vertices)), faces + 3, ARM, CHAIN)
+    np.testing.assert_array_equal(skin.joints[3:], want.joints)
+    np.testing.assert_array_equal(skin.weights[3:], want.weights)
+    assert (skin.joints[:3] == 0).all() and skin.weights[:3].tolist() == [[1, 0, 0, 0]] * 3
+    free = skin_mesh(vertices, faces[faces.min(1) > 0], ARM[::-1], np.array([1, 2, -1]))
+    assert free.joints[0, 0] == 2 and free.weights[0, 0] == 1  # the root holds it
+
+
+def test_a_loose_sword_stays_stiff_and_a_coat_does_not():
+    """A short box that touches nothing moves as one; a long one with the bones along it."""
+    vertices, faces = tube((-1, 0, 0), (1, 0, 0))
+    for low, high in (((0.7, 0.15, -0.02), (0.78, 0.6, 0.02)), ((-0.9, 0.15, -0.1), (0.7, 0.2, 0))):
+        part, part_faces = box(low, high)
+        together = np.concatenate((faces, part_faces + len(vertices)))
+        skin = skin_mesh(np.concatenate((vertices, part)), together, ARM, CHAIN)
+        weights = dense(skin, 3)[-8:]
+        if low[0] > 0:
+            assert (weights == weights[0]).all() and weights[0, 0] == 0
+        else:
+            assert (weights[part[:, 0] < 0, 0] == 1).all() and (
+                weights[part[:, 0] > 0, 0] == 0
+            ).all()
 
 
 def test_one_joint_moves_everything_and_points_of_one_place_agree():

@@ -5,16 +5,11 @@ import copy
 import pytest
 import torch
 
-from geoflow.model.config import (
-    GridSettings,
-    PointSettings,
-    SamplingSettings,
-    network_with,
-    read_grid_settings,
-    read_point_settings,
-    read_transport,
-)
+from geoflow.clouds.model import PointGenerator
+from geoflow.model.config import SamplingSettings
+from geoflow.model.network import network_with
 from geoflow.networks import build_network
+from geoflow.shapes.model import ObjectGenerator
 from geoflow.surface.data import Frame, read_frame
 
 ARGUMENTS = {"resolution": 16, "patch": 8, "overlap": 0, "width": 64, "depth": 1, "hidden": 32,
@@ -34,18 +29,20 @@ def weights():
 
 
 def read(config, weights):
-    return read_grid_settings(config), read_transport(config), network_with(config, weights)
+    return ObjectGenerator(config, weights, "", torch.device("cpu"))
 
 
 def test_good_settings(weights):
-    settings, transport, net = read(CONFIG, weights)
-    assert settings == GridSettings({"chair": 1.0, "wine glass": 0.5}, 16, 0.1, 0.5, 0.3)
-    assert list(settings.metres) == CONFIG["data"]["categories"]
-    assert transport.name == "data-linear" and transport.noise_std == 4.0
-    assert all(torch.equal(v, weights[k]) for k, v in net.state_dict().items())
-    more = CONFIG | {"sampling": {"shift": 2.5, "lead": 0.4, "cumulative_calls": 1}}
-    more["sampling"]["mean_last"] = True
-    assert read_grid_settings(more).sampling == SamplingSettings(2.5, 0.4, 1, True)
+    model = read(CONFIG, weights)
+    assert model.metres == {"chair": 1.0, "wine glass": 0.5}
+    assert model.categories == CONFIG["data"]["categories"]
+    data = model.data
+    assert (data.resolution, data.truncation, data.mean, data.std) == (16, 0.1, 0.5, 0.3)
+    assert model.transport.name == "data-linear" and model.transport.noise_std == 4.0
+    assert all(torch.equal(v, weights[k]) for k, v in model.net.state_dict().items())
+    assert model.sampling == SamplingSettings()
+    said = {"lead": 0.4, "cumulative_calls": 1, "mean_last": True}
+    assert read(CONFIG | {"sampling": said}, weights).sampling == SamplingSettings(**said)
 
 
 ODD = {
@@ -80,7 +77,6 @@ ODD = {
     "data.mean": [None, "0", float("nan"), float("inf"), []],
     "data.std": [None, 0, -1, "1", float("nan")],
     "sampling": [None, [], 3],
-    "sampling.shift": [None, 0, -1, "1", float("nan"), float("inf")],
     "sampling.lead": [None, -0.1, 1, "0", float("nan")],
     "sampling.mean_last": [None, 0, 1, "true", []],
     "sampling.cumulative_calls": [-1, 1.5, "1", [], True],
@@ -135,29 +131,46 @@ def test_frames_are_checked():
         read_frame({})
 
 
-def test_point_settings_are_checked():
+@pytest.fixture(scope="module")
+def points():
+    """config.json and weights of a small generator of clouds."""
+    arguments = {"categories": 2, "width": 64, "latents": 8, "rounds": 1, "blocks": 1,
+                 "hidden": 32, "point_hidden": 32}  # fmt: skip
     data = {"categories": ["chair", "lamp"], "metres": [1, 0.5], "points": 2048, "std": 0.4}
-    network = {"name": "PointTransformer", "arguments": {"categories": 2}}
-    config = {"data": data, "network": network, "sampling": {"shift": 2, "cumulative_calls": 4}}
-    want = PointSettings({"chair": 1.0, "lamp": 0.5}, 2048, 0.4, SamplingSettings(2.0, 0.0, 4))
-    assert read_point_settings(config) == want
+    network = {"name": "PointTransformer", "arguments": arguments}
+    config = {"data": data, "network": network, "transport": {"name": "u-FM"}}
+    return config, build_network("PointTransformer", **arguments).state_dict()
+
+
+def read_points(points, **parts):
+    config, weights = points
+    return PointGenerator(config | parts, weights, "", torch.device("cpu"))
+
+
+def test_point_settings_are_checked(points):
+    data = points[0]["data"]
+    made = read_points(points, sampling={"cumulative_calls": 4})
+    assert (made.data.points, made.data.std, made.sampling.cumulative_calls) == (2048, 0.4, 4)
+    assert made.metres == {"chair": 1.0, "lamp": 0.5}
     for path, values in ODD.items():
         part, _, key = path.partition(".")
         if path not in ("data.categories", "data.metres", "data.std") and part != "sampling":
             continue
         for value in values:
-            odd = copy.deepcopy(config)
-            if key:
-                odd[part][key] = value
-            else:
-                odd[part] = value
-            if path != "sampling.cumulative_calls" or value is not None:
-                with pytest.raises(ValueError, match=rf"config\.json: {part}\b"):
-                    read_point_settings(odd)
+            odd = copy.deepcopy(points[0]).get(part, {}) | {key: value} if key else value
+            with pytest.raises(ValueError, match=rf"config\.json: {part}\b"):
+                read_points(points, **{part: odd})
     for value in (None, 0, 1.5, "64", True, 10**9):
-        with pytest.raises(ValueError, match=r"data\.points must be a whole number"):
-            read_point_settings(config | {"data": data | {"points": value}})
+        with pytest.raises(ValueError, match=r"data\.points must be"):
+            read_points(points, data=data | {"points": value})
+    network = copy.deepcopy(points[0]["network"])
+    network["arguments"]["categories"] = 3
     with pytest.raises(ValueError, match=r"network\.arguments\.categories must be 2"):
-        read_point_settings(config | {"network": {"arguments": {"categories": 3}}})
+        read_points(points, network=network)
     with pytest.raises(ValueError, match=r"lacks data\.std"):
-        read_point_settings(config | {"data": {k: v for k, v in data.items() if k != "std"}})
+        read_points(points, data={k: v for k, v in data.items() if k != "std"})
+
+
+def test_a_checkpoint_of_another_kind_is_refused(points, weights):
+    with pytest.raises(ValueError, match="must be GridTransformer for ObjectGenerator; got"):
+        ObjectGenerator(*points, "", torch.device("cpu"))

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from geoflow.flow.noise import draw_noise
+from geoflow.model.batches import in_order
 from geoflow.model.device import pick_device
 from geoflow.pretrained import load_generator
 
@@ -35,8 +36,7 @@ def test_a_batch_is_one_on_a_cpu_and_what_fits_on_a_gpu(tiny_points, monkeypatch
         assert generator.batch_size(usual) == want
 
 
-def test_shapes_come_in_order_and_an_error_ends_the_stream(tiny_points):
-    generator = load_generator(tiny_points, "cpu")
+def test_shapes_come_in_order_and_an_error_ends_the_stream():
     drawn = []
 
     def draw(part):
@@ -49,11 +49,10 @@ def test_shapes_come_in_order_and_an_error_ends_the_stream(tiny_points):
         return index, int(array[0]), spent >= 0
 
     want = [(i, i, True) for i in (5, 3, 9)]
-    assert list(generator.in_order([5, 3, 9], 1, draw, finish)) == want
+    assert list(in_order([5, 3, 9], 1, draw, finish, on_gpu=False)) == want
     assert sorted(drawn) == [[3], [5], [9]]
     with pytest.raises(ValueError, match="seven"):
-        list(generator.in_order(range(9), 1, draw, finish))
-    generator.device = torch.device("cuda")  # draws in whole batches, before the workers
-    drawn.clear()
-    assert list(generator.in_order([5, 3, 9], 2, draw, finish)) == want
+        list(in_order(range(9), 1, draw, finish, on_gpu=False))
+    drawn.clear()  # on a GPU it draws whole batches, before the workers
+    assert list(in_order([5, 3, 9], 2, draw, finish, on_gpu=True)) == want
     assert drawn == [[5, 3], [9]]

@@ -1,6 +1,5 @@
-"""geoflow distribution: a fit lowers the distance and goes on after a stop; errors are a line."""
+"""A surface: training lowers the distance and goes on after a stop; errors are a line."""
 
-import dataclasses
 import json
 import math
 import shutil
@@ -13,28 +12,29 @@ from recording import record_times
 from typer.testing import CliRunner
 
 from geoflow.cli import app
-from geoflow.pretrained import load_distribution
+from geoflow.flow import targets
+from geoflow.pretrained import load_surface
 from geoflow.recipes import get_recipe
 from geoflow.scores.distances import mean_nearest
-from geoflow.surface import model as distributions
+from geoflow.surface import model as surfaces
 from geoflow.surface.data import read_shape
-from geoflow.surface.recipes import DISTRIBUTION_FORMS, shape_distribution
+from geoflow.surface.recipes import SURFACE_FORMS, shape_distribution
 from geoflow.training import loop as training
-from geoflow.training import trainer
 from geoflow.training.trainer import Trainer
 
-TINY = ["--width", 24, "--depth", 1, "--batch", 256, "--device", "cpu"]
+TINY = ["--set", "width=24", "--set", "depth=1", "--set", "batch=256", "--device", "cpu"]
+TEXTURE = ["--set", "texture=true"]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def small():
     """One thread, since threads would wait for each other; and a small pool of paths."""
-    threads, parts = torch.get_num_threads(), trainer.PARTS
+    threads, parts = torch.get_num_threads(), targets.FIRST_PARTS
     torch.set_num_threads(1)
-    trainer.PARTS = 1
+    targets.FIRST_PARTS = 1
     yield
     torch.set_num_threads(threads)
-    trainer.PARTS = parts
+    targets.FIRST_PARTS = parts
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,11 @@ def run(*args):
     return CliRunner().invoke(app, ["distribution", *map(str, args)])
 
 
+def fit(mesh, *options, form=""):
+    order = ["train", f"shape-distribution{form}", "--data", mesh, *options]
+    return CliRunner().invoke(app, list(map(str, order)))
+
+
 def made(result):
     assert result.exit_code == 0, (result.stderr, result.exception)
     return result
@@ -72,7 +77,7 @@ def error_of(result, code):
 def fitted(folder, tmp_path_factory):
     """Coloured, 250 steps."""
     out = tmp_path_factory.mktemp("runs") / "ring"
-    made(run("fit", folder / "ring.ply", "--out", out, "--texture", "--steps", 250, *TINY))
+    made(fit(folder / "ring.ply", "--out", out, *TEXTURE, "--steps", 250, *TINY))
     return out
 
 
@@ -91,8 +96,8 @@ def cloud_distance(model, n=2048, **options) -> float:
 
 
 def test_a_fit_lowers_the_distance_and_lands_in_the_meshs_own_frame(fitted, folder, tmp_path):
-    made(run("fit", folder / "ring.npz", "--out", tmp_path / "raw", "--steps", 1, *TINY))
-    raw, model = load_distribution(tmp_path / "raw"), load_distribution(fitted)
+    made(fit(folder / "ring.npz", "--out", tmp_path / "raw", "--steps", 1, *TINY))
+    raw, model = load_surface(tmp_path / "raw"), load_surface(fitted)
     assert raw.frame.channels == 3 and model.frame.channels == 6
     before, after = (cloud_distance(m, steps=6) for m in (raw, model))
     assert after < 0.65 and after < 0.75 * before
@@ -104,7 +109,7 @@ def test_a_fit_lowers_the_distance_and_lands_in_the_meshs_own_frame(fitted, fold
 
 def test_few_calls_are_spent_late(fitted):
     """The recipe's lead is in the checkpoint, and three calls ask the network at its times."""
-    model = load_distribution(fitted)
+    model = load_surface(fitted)
     assert model.sampling.lead == get_recipe("shape-distribution").lead > 0.5
     asked = record_times(model)
     next(model.stream(8, steps=3))
@@ -115,9 +120,9 @@ def test_few_calls_are_spent_late(fitted):
 
 
 def test_the_last_call_goes_to_the_mean_if_the_checkpoint_says_so(fitted):
-    model = load_distribution(fitted)
+    model = load_surface(fitted)
     assert not model.sampling.mean_last
-    model.sampling = dataclasses.replace(model.sampling, mean_last=True)
+    model.sampling = model.sampling.model_copy(update={"mean_last": True})
     asked = record_times(model)
     next(model.stream(8, steps=3))
     assert [t == r for t, r in asked] == [False, False, True]
@@ -127,20 +132,20 @@ def test_the_data_have_unit_variance_as_the_transport_assumes(fitted):
     config = json.loads((fitted / "checkpoint" / "config.json").read_text())
     assert config["transport"] == {"name": "EDM", "arguments": {"data_std": 1.0}}
     assert config["data"]["centre"] == pytest.approx([0, 0, 30], abs=1e-6)
-    assert load_distribution(fitted).transport.data_std == 1
+    assert load_surface(fitted).transport.data_std == 1
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("form", ["x1-FM", "u-FM"])
+@pytest.mark.parametrize("form", ["-fm", "-u"])
 def test_other_forms_fit_too(form, folder, tmp_path):
     out = tmp_path / "run"
-    made(run("fit", folder / "ring.npz", "--out", out, "--form", form, "--steps", 150, *TINY))
-    assert cloud_distance(load_distribution(out), steps=6) < 0.7
+    made(fit(folder / "ring.npz", "--out", out, "--steps", 150, *TINY, form=form))
+    assert cloud_distance(load_surface(out), steps=6) < 0.7
 
 
 def test_an_interrupted_fit_goes_on_to_the_same_weights(folder, tmp_path, monkeypatch):
-    order = ["fit", folder / "ring.npz", "--steps", 20, *TINY]
-    made(run(*order, "--out", tmp_path / "whole"))
+    order = [folder / "ring.npz", "--steps", 20, *TINY]
+    made(fit(*order, "--out", tmp_path / "whole"))
     step = Trainer.train_step
 
     def stop(trainer):
@@ -152,43 +157,49 @@ def test_an_interrupted_fit_goes_on_to_the_same_weights(folder, tmp_path, monkey
         return error
 
     monkeypatch.setattr(Trainer, "train_step", stop)
-    assert run(*order, "--out", tmp_path / "cut").exit_code == 130
+    assert fit(*order, "--out", tmp_path / "cut").exit_code == 130
     monkeypatch.undo()
-    assert "--resume" in error_of(run(*order, "--out", tmp_path / "cut"), 1)
-    made(run("fit", folder / "ring.npz", *TINY, "--out", tmp_path / "cut", "--resume"))
-    clouds = [next(load_distribution(tmp_path / name).stream(99)) for name in ("whole", "cut")]
+    assert "--resume" in error_of(fit(*order, "--out", tmp_path / "cut"), 1)
+    made(fit(folder / "ring.npz", *TINY, "--out", tmp_path / "cut", "--resume"))
+    clouds = [next(load_surface(tmp_path / name).stream(99)) for name in ("whole", "cut")]
     assert np.array_equal(*clouds)
 
 
 def test_minutes_become_a_length_of_the_run(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "MEASURED", 0.05)
     result = made(
-        run("fit", folder / "ring.npz", "--out", tmp_path / "run", "--minutes", 0.01, *TINY)
+        fit(folder / "ring.npz", "--out", tmp_path / "run", "--minutes", 0.01, "--fit", *TINY)
     )
     stored = json.loads((tmp_path / "run/checkpoint/config.json").read_text())["training"]
     assert stored["step"] == stored["steps"] >= 2
     assert "measuring" in result.stderr
 
 
-@pytest.mark.parametrize("change", [["--form", "u-FM"], ["--seed", 1], ["--width", 16]])
-def test_resume_refuses_another_run(change, fitted, folder):
-    order = ["fit", folder / "ring.ply", "--texture", "--out", fitted, *TINY, "--resume", *change]
+@pytest.mark.parametrize(
+    ("change", "form", "code"),
+    [([], "-u", 1), (["--seed", 1], "", 1), (["--set", "width=16"], "", 2)],
+)
+def test_resume_refuses_another_run(change, form, code, fitted, folder):
+    order = [folder / "ring.ply", *TEXTURE, "--out", fitted, *TINY, "--resume", *change]
     before = (fitted / "state.safetensors").read_bytes()
-    error_of(run(*order), 1)
+    assert "another --out" in error_of(fit(*order, form=form), code)
     assert (fitted / "state.safetensors").read_bytes() == before
 
 
-def test_resume_refuses_another_mesh_and_a_folder_without_a_run(fitted, folder, tmp_path):
-    line = error_of(run("fit", folder / "ring.npz", "--out", fitted, *TINY, "--resume"), 1)
-    assert "the mesh" in line
-    line = error_of(run("fit", folder / "ring.npz", "--out", tmp_path, *TINY, "--resume"), 1)
-    assert "without --resume" in line
+def test_resume_refuses_another_mesh(fitted, folder, tmp_path):
+    mesh = trimesh.load(folder / "ring.ply", process=False)
+    mesh.apply_scale(2)
+    mesh.export(tmp_path / "other.ply")
+    again = ["--out", fitted, *TINY, *TEXTURE, "--resume"]
+    assert "another --data" in error_of(fit(tmp_path / "other.ply", *again), 1)
+    made(fit(folder / "ring.ply", *again))
 
 
 def test_every_form_counts_errors_in_units_of_the_raw_output():
     for form in ("EDM", "x1-FM", "u-FM"):
         recipe = shape_distribution(form)
-        assert recipe.raw_units and recipe.adaptive is None and form.lower() in DISTRIBUTION_FORMS
+        assert recipe.loss.raw_units and recipe.loss.adaptive is None
+        assert recipe.name == SURFACE_FORMS[form][0]
     with pytest.raises(ValueError, match="form must be one of"):
         shape_distribution("DDPM")
 
@@ -197,8 +208,8 @@ def test_every_form_counts_errors_in_units_of_the_raw_output():
 
 
 def test_point_i_depends_on_the_seed_and_i_alone(fitted, monkeypatch):
-    monkeypatch.setattr(distributions, "BLOCK", 64)
-    model = load_distribution(fitted)
+    monkeypatch.setattr(surfaces, "BLOCK", 64)
+    model = load_surface(fitted)
     whole = np.concatenate(list(model.stream(200, seed=3)))
     assert whole.shape == (200, 6) and whole.dtype == np.float32
     assert np.array_equal(np.concatenate(list(model.stream(70, seed=3))), whole[:70])
@@ -224,7 +235,7 @@ def test_an_interrupted_or_failing_sample_leaves_the_old_file(fitted, tmp_path, 
         yield np.zeros((5, 3), np.float32)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(distributions.PointDistribution, "stream", broken)
+    monkeypatch.setattr(surfaces.SurfaceModel, "stream", broken)
     assert run("sample", fitted, "--out", path, "--overwrite").exit_code == 130
     assert [p.name for p in tmp_path.iterdir()] == ["cloud.ply"] and path.read_bytes() == b"mine"
 
@@ -234,17 +245,14 @@ def test_an_interrupted_or_failing_sample_leaves_the_old_file(fitted, tmp_path, 
 
 def test_wrong_commands_are_usage_errors(fitted, folder, tmp_path):
     out = tmp_path / "run"
-    for option, value in (("--minutes", 0), ("--minutes", math.nan), ("--steps", 0),
-                          ("--batch", 0), ("--form", "DDPM"), ("--seed", -1)):  # fmt: skip
-        line = error_of(run("fit", folder / "ring.npz", "--out", out, option, value), 2)
-        assert option in line
+    for option, value in (("--minutes", 0), ("--minutes", math.nan), ("--seed", -1)):
+        assert option in error_of(fit(folder / "ring.npz", "--out", out, option, value), 2)
+    for setting in ("steps=0", "batch=0", "width=0", "colour=true"):
+        line = error_of(fit(folder / "ring.npz", "--out", out, "--set", setting), 2)
+        assert setting.split("=")[0] in line
     for option, value in (("--n", 0), ("--n", -5), ("--steps", 0), ("--seed", -1),
                           ("--out", "cloud.stl")):  # fmt: skip
         assert option in error_of(run("sample", fitted, option, value), 2)
-    trained = CliRunner().invoke(
-        app, ["train", "shape-distribution", "--data", str(folder), "--out", str(out)]
-    )
-    assert "geoflow distribution fit" in error_of(trained, 2)
     assert not out.exists()
 
 
@@ -273,12 +281,12 @@ def test_bad_meshes_are_one_line_and_leave_nothing(folder, tmp_path):
         save(tmp_path / "objects.npz", vertices=np.array([{}, None, 1]), faces=face): "objects.npz",
     }  # fmt: skip
     for path, word in bad.items():
-        line = error_of(run("fit", path, "--out", tmp_path / "run", "--steps", 1, *TINY), 1)
+        line = error_of(fit(path, "--out", tmp_path / "run", "--steps", 1, *TINY), 1)
         assert word in line, line
     dark = save(tmp_path / "dark.npz", vertices=good, faces=face, colours=good - 5)
-    for path, word in ((folder / "ring.npz", "--texture"), (dark, "colours must be")):
-        order = ["fit", path, "--texture", "--out", tmp_path / "run", "--steps", 1, *TINY]
-        assert word in error_of(run(*order), 1)
+    for path, word in ((folder / "ring.npz", "texture"), (dark, "colours must be")):
+        order = [path, *TEXTURE, "--out", tmp_path / "run", "--steps", 1, *TINY]
+        assert word in error_of(fit(*order), 1)
     assert not (tmp_path / "run").exists()
 
 
@@ -291,10 +299,10 @@ def test_npz_colours_are_read(tmp_path):
 
 def test_what_is_no_run_is_one_line(fitted, folder, tmp_path):
     out = ["--out", tmp_path / "cloud.ply", "--n", 5]
-    assert "geoflow distribution fit" in error_of(run("sample", tmp_path / "none", *out), 1)
-    assert "geoflow distribution fit" in error_of(run("sample", folder, *out), 1)
+    assert "must be a folder" in error_of(run("sample", tmp_path / "none", *out), 1)
+    assert "config.json" in error_of(run("sample", folder, *out), 1)
     for i, (old, new, word) in enumerate((
-        ('"kind": "shape-distribution"', '"kind": "objects-sdf"', "objects-sdf"),
+        ('"name": "PointMLP"', '"name": "GridTransformer"', "makes meshes"),
         ('"scale": ', '"scale": -', "data.scale"),
         ('"colour_mean"', '"colour_moan"', "channels"),
         ('"centre": [', '"centre": [1, ', "data.centre"),

@@ -24,12 +24,13 @@ from geoflow.clouds.data import PointSource
 from geoflow.clouds.recipes import objects_points
 from geoflow.data.shards import Shape, ShapeWriter
 from geoflow.flow.objective import PseudoHuber
+from geoflow.flow.targets import PathPairs, Residual
 from geoflow.model.checkpoint import load_checkpoint
 from geoflow.pretrained import load_generator
 from geoflow.recipes import RECIPES, get_recipe
 from geoflow.shapes.data import GridSource
 from geoflow.training.loop import RunOptions, draw_samples, run_training
-from geoflow.training.recipe import Recipe
+from geoflow.training.recipe import Recipe, Stage, set_fields
 from geoflow.training.trainer import Trainer, start_processes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,9 +66,12 @@ def toy(**changes) -> Recipe:
         "hidden": 64,
         "bottleneck": 16,
     }
-    defaults = {"network_arguments": network, "steps": 20, "batch": 4, "warmup": 4}
-    defaults["instant"] = 0.35
-    return dataclasses.replace(get_recipe("objects-sdf-tiny"), **defaults | changes)
+    base = get_recipe("objects-sdf-tiny")
+    stage = {"steps": 20, "warmup": 4, "instant": 0.35}
+    stage |= {name: changes.pop(name) for name in (*stage, "learning_rate") if name in changes}
+    stages = (dataclasses.replace(base.stages[0], **stage),)
+    changes = {"network_arguments": network, "batch": 4, "stages": stages} | changes
+    return dataclasses.replace(base, **changes)
 
 
 def make_trainer(folder: Path, seed: int = 0, **changes) -> Trainer:
@@ -169,7 +173,7 @@ def test_later_times_learn_from_a_frozen_copy_of_the_average(folder, whole):
     assert any(not torch.equal(v, average[n]) for n, v in trainer.ema.state_dict().items())
     saved = load_file(whole / "state.safetensors")
     assert all(torch.equal(v, saved[f"teacher.{n}"]) for n, v in taught.items())
-    alone = make_trainer(folder, distill=False, instant=0.0)
+    alone = make_trainer(folder, targets=Residual(), instant=0.0)
     alone.train_step()
     assert alone.teacher is None
 
@@ -212,7 +216,7 @@ def test_interrupting_saves_and_the_run_can_go_on(folder, whole, tmp_path):
 
 
 def test_the_checkpoint_generates(whole):
-    generator = load_generator(whole / "checkpoint", "cpu", "grid")
+    generator = load_generator(whole, "cpu")
     assert generator.categories == ["ball", "box"]
     assert generator.metres == {"ball": pytest.approx(1.05), "box": pytest.approx(1.05)}
     noise = torch.randn(2, R, R, R, generator=torch.Generator().manual_seed(0))
@@ -303,7 +307,7 @@ def train(folder, tmp_path, monkeypatch):
     """(options) -> result of `geoflow train` on the toy set, and the folder of the run."""
     source = GridSource.open(folder, CPU, resolution=R)
     monkeypatch.setattr("geoflow.recipes.get_recipe", lambda name: toy(steps=7919))
-    monkeypatch.setattr(GridSource, "open", lambda folder, device: source)
+    monkeypatch.setattr(GridSource, "open", lambda folder, device, resolution=R: source)
     monkeypatch.setattr("geoflow.training.loop.MEASURED", 0.05)
     order = ["train", "toy", "--data", folder, "--out", tmp_path / "run", "--device", "cpu"]
     return lambda *options: CliRunner().invoke(app, [*map(str, (*order, *options))])
@@ -318,20 +322,22 @@ def test_resume_without_a_state_starts_afresh_and_says_so(train):
 
 def test_fit_plans_a_whole_run_that_resume_knows(train, tmp_path):
     """The stored length is not the recipe's 7,919; --resume takes it from the run."""
-    first = train("--minutes", 0.01, "--fit", "--batch", 3, "--instant", 0.75)
+    first = train("--minutes", 0.01, "--fit", "--set", "batch=3", "--set", "instant=0.75")
     assert first.exit_code == 0 and "measuring how many steps 0.01 minutes hold" in first.stderr
     stored = json.loads((tmp_path / "run/recipe.json").read_text())
     steps = stored["steps"]
-    assert steps != 7919 and (stored["batch"], stored["instant"]) == (3, 0.75)
+    assert steps != 7919 and (stored["batch"], stored["stages"][0]["instant"]) == (3, 0.75)
+    assert stored["set"] == ["batch=3", "instant=0.75"]
     assert f"step {steps} of {steps}" in first.stdout
     again = train("--resume", "--minutes", 0.01, "--fit")
     assert again.exit_code == 0, again.stderr
     assert f"keeps its length, {steps} steps" in again.stderr
     assert f"step {steps} of {steps}" in again.stdout
     assert json.loads((tmp_path / "run/recipe.json").read_text()) == stored
-    for option, value in (("--steps", steps + 1), ("--batch", 4), ("--instant", 0.5)):
-        other = train("--resume", option, value)
-        assert other.exit_code == 2 and f"{option} must stay" in other.stderr
+    assert train("--resume", "--set", "batch=3", "--steps", steps).exit_code == 0
+    for options in (("--steps", steps + 1), ("--set", "batch=4"), ("--set", "instant=0.5")):
+        other = train("--resume", *options)
+        assert other.exit_code == 2 and "another --out" in other.stderr
 
 
 def test_a_run_of_another_transport_is_neither_resumed_nor_started_from(train, tmp_path):
@@ -343,33 +349,90 @@ def test_a_run_of_another_transport_is_neither_resumed_nor_started_from(train, t
         stored = json.loads((tmp_path / "run" / path).read_text()) | {"transport": transport}
         (tmp_path / "run" / path).write_text(json.dumps(stored))
     resumed = train("--resume")
-    assert resumed.exit_code == 1 and "was started with the transport u-FM" in resumed.stderr
+    assert resumed.exit_code == 1 and "was started with transport u-FM" in resumed.stderr
     init = train("--steps", 2, "--init", tmp_path / "run/checkpoint", "--out", tmp_path / "c")
     assert init.exit_code == 1 and "--init must be of the transport x1-FM" in init.stderr
 
 
-def test_shares_above_one_are_refused(train):
-    result = train("--instant", 1.5)
-    assert result.exit_code == 2 and "--instant must be at most 1" in result.stderr
+@pytest.mark.parametrize(
+    ("setting", "word"),
+    [
+        ("instant=1.5", "instant must lie in [0, 1]"),
+        ("batsch=3", "did you mean 'batch'"),
+        ("batch", "NAME=VALUE"),
+        ("batch=2.5", "a whole number"),
+        ("batch=true", "a whole number"),
+        ("ema=high", "a finite number"),
+        ("mean_last=1", "true or false"),
+        ("steps=0", "at least"),
+        ("noise_std=-1", "noise_std"),
+    ],
+)
+def test_settings_that_cannot_be_are_one_line(train, tmp_path, setting, word):
+    result = train("--set", setting)
+    assert result.exit_code in (1, 2) and word in result.stderr
+    assert result.stderr.count("\n") == 1 and not (tmp_path / "run/state.safetensors").exists()
+
+
+def test_settings_reach_every_part_of_a_recipe():
+    recipe = set_fields(
+        toy(),
+        ["batch=8", "instant=0.5", "learning_rate=1", "uniform=0.1", "adaptive=null", "leaps=0.2",
+         "width=32", "noise_std=2", "resolution=8", "steps=40", "mean_last=true"],
+    )  # fmt: skip
+    assert (recipe.batch, recipe.mean_last, recipe.steps) == (8, True, 40)
+    assert (recipe.stages[0].instant, recipe.stages[0].learning_rate) == (0.5, 1.0)
+    assert (recipe.times.uniform, recipe.loss.adaptive, recipe.targets.leaps) == (0.1, None, 0.2)
+    assert recipe.network_arguments["width"] == 32 and recipe.transport_arguments["noise_std"] == 2
+    assert toy().batch == 4
+
+
+def test_a_negative_seed_is_refused_before_the_run(train, folder, tmp_path):
+    result = train("--seed", -1)
+    assert result.exit_code == 2 and "seed" in result.stderr and not (tmp_path / "run").exists()
+    with pytest.raises(ValueError, match="seed must be at least 0; got -1"):
+        make_trainer(folder, seed=-1)
+
+
+def test_a_recipe_that_continues_another_asks_for_it(folder, tmp_path):
+    order = ["train", "objects-surface", "--data", folder, "--out", tmp_path / "run"]
+    result = CliRunner().invoke(app, list(map(str, order)))
+    assert result.exit_code == 2 and "objects-surface needs --init" in result.stderr
+
+
+def test_a_run_goes_on_with_its_own_data(folder, whole, tmp_path):
+    other = GridSource.open(write_shapes(tmp_path / "more", 13), CPU, resolution=R)
+    with pytest.raises(ValueError, match="was started with another --data"):
+        Trainer(toy(), other, 0, start_processes(CPU)).resume(whole)
+
+
+def test_times_and_noise_of_a_step_are_drawn_independently(folder):
+    """Two streams: with one seed for both, times would be the first numbers of the noise."""
+    trainer = make_trainer(folder)
+    batch = trainer._batch(False)
+    trainer.draws.manual_seed(trainer.on_cpu.initial_seed())
+    first = torch.randn(batch.eps.shape, generator=trainer.draws)
+    assert not torch.equal(first, batch.eps)
+    assert abs(torch.corrcoef(torch.stack((first.flatten(), batch.eps.flatten())))[0, 1]) < 0.05
 
 
 @pytest.mark.parametrize("options", [("--fit",), ("--fit", "--minutes", 0), ("--steps", 5)])
 def test_fit_needs_minutes_and_chooses_the_steps(train, tmp_path, options):
     result = train("--fit", *options, *(["--minutes", 1] if "--steps" in options else []))
-    assert result.exit_code == 2 and "--fit needs --minutes" in result.stderr
+    assert result.exit_code == 2 and "--minutes" in result.stderr
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
-    "text", [None, "{", "[]", '{"steps": 5}', '{"steps": 0, "batch": 4, "instant": 0.5}',
-             '{"steps": "5", "batch": 4, "instant": 0.5}'],
-)  # fmt: skip
+    "text",
+    [None, "{", "[]", '{"steps": 5}', '{"steps": "5", "set": []}', '{"steps": 5, "set": [3]}'],
+)
 def test_a_run_without_its_recipe_is_one_line(train, tmp_path, text):
     assert train("--steps", 2).exit_code == 0
     path = tmp_path / "run/recipe.json"
     path.unlink() if text is None else path.write_text(text)
     result = train("--resume")
-    assert result.exit_code == 1 and "must hold the steps, batch and instant" in result.stderr
+    assert result.exit_code == 1 and "must hold the steps and settings" in result.stderr
     assert result.stderr.count("\n") == 1
 
 
@@ -383,7 +446,7 @@ import torch
 torch.set_num_threads(1)
 sys.path.insert(0, sys.argv[1])
 import test_training as here
-from geoflow.training import run_training, RunOptions
+from geoflow.training.loop import run_training, RunOptions
 folder, run, steps = Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
 trainer = here.make_trainer(folder, steps=steps)
 if "--resume" in sys.argv:
@@ -503,7 +566,7 @@ class _Done(Exception):  # noqa: N818
 def test_tiny_recipe_is_the_large_one_in_small():
     large, small = (RECIPES[n]() for n in ("objects-sdf", "objects-sdf-tiny"))
     for field in dataclasses.fields(Recipe):
-        shared = "transport" in field.name or field.name in {"times", "error_norm", "distill"}
+        shared = "transport" in field.name or field.name in {"times", "loss", "targets"}
         assert not shared or getattr(small, field.name) == getattr(large, field.name)
     with pytest.raises(ValueError, match="did you mean 'objects-sdf'"):
         get_recipe("object-sdf")
@@ -532,11 +595,11 @@ def test_the_point_recipes_are_one_in_three_forms():
     assert [r.transport for r in recipes] == ["u-FM", "x1-FM", "EDM"]
     assert recipes[1].transport_arguments == {"noise_std": 4.0, "preconditioning": "edm"}
     for field in dataclasses.fields(Recipe):
-        own = ("name", "summary", "times", "cost", "score")
+        own = ("name", "summary", "times", "stages", "cost")
         differs = field.name in own or "transport" in field.name
         assert (len({repr(getattr(r, field.name)) for r in recipes}) == 1) != differs
     for r in recipes:
-        assert (r.instant, r.paths, r.adaptive, r.raw_units) == (0.5, 25, 0.1, True)
+        assert (r.targets.intervals, r.loss.adaptive, r.loss.raw_units) == (25, 0.1, True)
         times = r.times
         shares = times.cumulative, times.to_data, times.from_noise, times.uniform
         assert shares == (0.65, 0.8, 0.7, 0.2)
@@ -545,17 +608,20 @@ def test_the_point_recipes_are_one_in_three_forms():
 
 
 def test_the_rate_falls_twice_where_it_restarts():
-    base = dataclasses.replace(
-        get_recipe("objects-points"), steps=40, instant=0.25, warmup=2, decay=0.5, learning_rate=1.0
-    )
+    common = {"warmup": 2, "decay": 0.5, "learning_rate": 1.0}
+    two = (Stage(10, instant=1.0, **common), Stage(30, instant=0.0, **common))
 
-    def rates(recipe):
+    def rates(*stages):
+        recipe = dataclasses.replace(get_recipe("objects-points"), stages=stages)
         return [
             Trainer.learning_rate(types.SimpleNamespace(recipe=recipe, step=step))
             for step in range(41)
         ]
 
-    twice, once = rates(base), rates(dataclasses.replace(base, restart=False))
+    twice, once = rates(*two), rates(Stage(40, instant=0.25, **common))
+    recipe = dataclasses.replace(get_recipe("objects-points"), stages=two)
+    assert [recipe.place(k).cumulative for k in (0, 9, 10, 39)] == [False, False, True, True]
+    assert [s.steps for s in recipe.scaled(8).stages] == [2, 6] and recipe.scaled(8).steps == 8
     assert twice[:10] == pytest.approx([0.5, 1, 1, 1, 1, 1, 0.8, 0.6, 0.4, 0.2])
     assert twice[10:13] == pytest.approx([0.5, 1, 1]) and twice[40] == 0
     assert twice[25:40] == pytest.approx([(40 - k) / 15 for k in range(25, 40)])
@@ -572,8 +638,8 @@ def test_a_point_recipe_trains_resumes_and_draws(tmp_path):
     small = {"width": 64, "latents": 8, "rounds": 1, "blocks": 1, "hidden": 32, "point_hidden": 32}
     for name in ("objects-points", "objects-points-fm", "objects-points-edm"):
         recipe = dataclasses.replace(
-            get_recipe(name), network_arguments=small, steps=14, batch=4, warmup=2, instant=0.25,
-            paths=4, path_parts=9, renew_paths=1, teachers=2,
+            get_recipe(name), network_arguments=small, batch=4, stages=(Stage(14, 0.25, warmup=2),),
+            targets=PathPairs(intervals=4, parts=9, renew=1, teachers=2),
         )  # fmt: skip
         runs = []
         for cut in (0, 5):  # r > t begins at 4, the pool grows at 5, another begins at 9

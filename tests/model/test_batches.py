@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from geoflow.model.threads import MOST_WORKERS, single_threaded_torch
+from geoflow.model.batches import MOST_WORKERS, single_threaded_torch
 
 
 @pytest.fixture(autouse=True)

@@ -1,9 +1,18 @@
-"""Builds small rigged GLB files byte by byte, for tests."""
+"""Rigged GLB files: built byte by byte, read by data_prep, and posed."""
 
 import json
 import struct
+from functools import cache
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
+from loading import load_module
+
+from toys.bodies import box
+
+ROOT = Path(__file__).resolve().parents[2]
+
 
 TYPES = {1: "SCALAR", 3: "VEC3", 4: "VEC4", 16: "MAT4"}
 CODES = {"float32": 5126, "uint8": 5121, "uint32": 5125}
@@ -56,16 +65,6 @@ class GlbBuilder:
         return b"glTF" + struct.pack("<II", 2, 12 + len(body)) + body
 
 
-def box(low, high):
-    """Vertices (8, 3) and outward faces (12, 3)."""
-    corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], float)
-    faces = np.array(
-        [[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1],
-         [2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3]]
-    )  # fmt: skip
-    return np.array(low) + corners * (np.array(high) - np.array(low)), faces
-
-
 def post(scene_turn=(0, 0, 0, 1), joint_turn=(0, 0, 0, 1)):
     """A post of two bones in a hidden-core box, with helpers, a sword and a pose that is not bind.
 
@@ -101,3 +100,36 @@ def post(scene_turn=(0, 0, 0, 1), joint_turn=(0, 0, 0, 1)):
     top = glb.node(children=[0], rotation=list(scene_turn))
     assert top
     return glb
+
+
+@cache
+def prep() -> ModuleType:
+    """data_prep's reader of rigged files."""
+    return load_module("data_prep_characters", ROOT / "data_prep" / "characters.py")
+
+
+def read_own(path):
+    """Arrays of the file by data_prep's reader: positions, joints, weights, inverse, nodes."""
+    glb = prep().Glb(path.read_bytes())
+    attributes = glb.tree["meshes"][0]["primitives"][0]["attributes"]
+    arrays = [glb.array(attributes[k]) for k in ("POSITION", "JOINTS_0", "WEIGHTS_0")]
+    skin = glb.tree["skins"][0]
+    inverse = glb.array(skin["inverseBindMatrices"]).reshape(-1, 4, 4).transpose(0, 2, 1)
+    return (*arrays, inverse, [glb.nodes[k] for k in skin["joints"]], skin["joints"])
+
+
+def posed(read, turns=None):
+    """(V, 3) linear blend skinning of what was read; turns: joint -> (3, 3)."""
+    points, which, weights, inverse, nodes, ids = read
+    above = {c: k for k, node in zip(ids, nodes, strict=True) for c in node.get("children") or ()}
+
+    def world(node):
+        local = np.eye(4)
+        local[:3, 3] = nodes[ids.index(node)]["translation"]
+        local[:3, :3] = (turns or {}).get(ids.index(node), np.eye(3))
+        return local if node not in above else world(above[node]) @ local
+
+    matrices = np.stack([world(node) for node in ids]) @ inverse.astype(float)
+    homogeneous = np.concatenate((points, np.ones((len(points), 1))), 1)
+    moved = np.einsum("vkij,vj->vki", matrices[which.astype(int)], homogeneous)[..., :3]
+    return (moved * weights[..., None]).sum(1)

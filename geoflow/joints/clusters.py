@@ -1,4 +1,4 @@
-"""From points that gathered at joints to joints, and from joints to a tree.
+"""From points that gathered at joints to joints.
 
 `cluster_joints` is a density clustering with persistence (ToMATo, Chazal et al. 2013): every
 point climbs to the densest of its neighbours, and a peak is a joint of its own only if its
@@ -27,27 +27,6 @@ class Clusters:
     joints: np.ndarray
     confidence: np.ndarray
     owner: np.ndarray
-
-
-def check_tree(parents: np.ndarray, name: str = "parents") -> None:
-    """Every joint must lead to a root.
-
-    Args:
-        parents: (J,) index of a joint, -1 for a root.
-        name: of the thing, for the message.
-
-    Raises:
-        ValueError: an index out of range, or a cycle.
-    """
-    parents = np.asarray(parents)
-    low, high = parents.min(), parents.max()
-    if low < -1 or high >= len(parents):
-        raise ValueError(f"{name} must be -1 or below {len(parents)}; they span {low}..{high}")
-    at = parents
-    for _ in parents:
-        at = np.where(at >= 0, parents[at], -1)
-    if at.max() >= 0:
-        raise ValueError(f"{name} must form a tree; they hold a cycle")
 
 
 def agreement(starts: np.ndarray, ends: np.ndarray, width: float = 0.015) -> np.ndarray:
@@ -184,93 +163,3 @@ def _collect(
         joints.append(place)
         confidence.append(close.mean() * (1 - saddle[peaks[k]] / density[peaks[k]]))
     return Clusters(np.array(joints, np.float32), np.array(confidence, np.float32), owner)
-
-
-def inside_share(
-    ends: np.ndarray, points: np.ndarray, normals: np.ndarray, samples: int = 9
-) -> np.ndarray:
-    """How much of straight bones lies inside a body.
-
-    Args:
-        ends: (E, 2, 3) both ends of every bone.
-        points, normals: (N, 3) surface samples and outward unit normals.
-        samples: places looked at on a bone, ends left out.
-
-    Returns:
-        (E,) in [0, 1]. A place is inside if most of the 8 nearest normals point away from it.
-    """
-    from scipy.spatial import KDTree
-
-    share = (np.arange(samples) + 0.5) / samples
-    places = ends[:, :1] + share[:, None] * (ends[:, 1:] - ends[:, :1])
-    flat = places.reshape(-1, 3)
-    _, near = KDTree(points).query(flat, k=min(8, len(points)))
-    near = near.reshape(len(flat), -1)
-    away = ((points[near] - flat[:, None]) * normals[near]).sum(2) > 0
-    return (away.mean(1) > 0.5).reshape(len(ends), samples).mean(1)
-
-
-MIDDLE = 0.05
-"""Joints nearer than this to the plane of symmetry lie on it."""
-
-
-def build_tree(
-    joints: np.ndarray, points: np.ndarray, normals: np.ndarray, outside: float = 1.0
-) -> np.ndarray:
-    """Parents of joints: the minimum spanning tree of bones that stay inside the body.
-
-    A bone costs its length, more where it leaves the body (`outside` times the share), 1.4 times
-    where it leaves the plane x = 0 in which a character that faces +z is symmetric, and 3 times
-    where it crosses it: limbs hang together before they hang on the trunk.
-
-    The root is the lowest and rearmost joint on the plane where three bones meet: the hips. A
-    chain, as of a fish, starts at its front. Otherwise it is the most central joint.
-
-    Args:
-        joints: (J, 3), longest side 1.8, y up, facing +z.
-        points, normals: (N, 3) surface samples and outward unit normals.
-        outside: how much worse a bone outside of the body is.
-
-    Returns:
-        (J,) int64 parents, -1 for the root.
-
-    Raises:
-        ValueError: no joints.
-    """
-    count = len(joints)
-    if not count:
-        raise ValueError("a tree must have at least one joint; got none")
-    if count == 1:
-        return np.array([-1])
-    from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
-
-    first, second = np.triu_indices(count, 1)
-    length = np.linalg.norm(joints[first] - joints[second], axis=1)
-    inside = inside_share(np.stack((joints[first], joints[second]), 1), points, normals)
-    side = joints[:, 0] - (points[:, 0].min() + points[:, 0].max()) / 2
-    side = np.sign(side) * (np.abs(side) >= MIDDLE)
-    leaves = np.where((side[first] == 0) != (side[second] == 0), 1.4, 1.0)
-    leaves = np.where(side[first] * side[second] < 0, 3.0, leaves)
-    cost = np.zeros((count, count))
-    cost[first, second] = length * (1 + outside * (1 - inside)) * leaves + 1e-6
-    span = minimum_spanning_tree(cost).toarray()
-    span = np.maximum(span, span.T)
-    root = _root(joints, span, side == 0)
-    _, parents = breadth_first_order(span, root, directed=False)
-    parents = parents.astype(np.int64)
-    parents[root] = -1
-    return parents
-
-
-def _root(joints: np.ndarray, span: np.ndarray, middle: np.ndarray) -> int:
-    """The joint where a skeleton begins, see `build_tree`."""
-    from scipy.sparse.csgraph import dijkstra
-
-    meeting = (span > 0).sum(1)
-    hips = middle & (meeting >= 3)
-    if hips.any():
-        return int(np.argmin(np.where(hips, joints[:, 1] + joints[:, 2], np.inf)))
-    if middle.all():
-        return int(np.argmax(np.where(meeting == 1, joints[:, 2], -np.inf)))
-    ways = dijkstra(span, directed=False).sum(1)
-    return int(np.argmin(np.where(middle, ways, ways + 1e6 * bool(middle.any()))))
