@@ -17,10 +17,10 @@ from script import argument_parser, run_script
 
 from geoflow import JointPredictor, load_joint_predictor, read_mesh, rig_mesh
 from geoflow.files import write_atomically
+from geoflow.geometry import fit_frame
 from geoflow.joints import (
     HELD_OUT_PACKS,
     Character,
-    fit_frame,
     read_characters,
     skeleton_parts,
 )
@@ -49,8 +49,7 @@ def of_mesh(predictor: JointPredictor, path: Path) -> np.ndarray:
     import pyvista
 
     vertices, faces = read_mesh(path)
-    centre, scale = fit_frame(vertices)
-    vertices = (vertices - centre) * scale
+    vertices = fit_frame(vertices).into_cube(vertices)
     rig = rig_mesh(predictor, vertices, faces)
     packed = np.column_stack((np.full(len(faces), 3), faces)).ravel()
     return tile(pyvista.PolyData(vertices, packed), rig.joints, rig.parents, None)

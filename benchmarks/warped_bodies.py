@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 from script import argument_parser, run_script
 
-from geoflow.joints import Character, fit_frame, read_characters, write_characters
+from geoflow.geometry import fit_frame
+from geoflow.joints import Character, read_characters, write_characters
 
 Move = Callable[[np.ndarray], np.ndarray]
 BLEND = 0.03  # half the height over which a head begins
@@ -96,13 +97,13 @@ def warp(c: Character, to: Proportions) -> Character:
     normals /= np.linalg.norm(normals, axis=1, keepdims=True).clip(1e-9)
     grown = np.cbrt(np.linalg.det(derivative(joints)))
     points, joints = move(points), move(joints)
-    centre, scale = fit_frame(points)
+    frame = fit_frame(points)
     return replace(
         c,
-        points=((points - centre) * scale).astype(np.float32),
+        points=frame.into_cube(points).astype(np.float32),
         normals=normals.astype(np.float32),
-        joints=((joints - centre) * scale).astype(np.float32),
-        feature_size=(c.feature_size * grown * scale).astype(np.float32),
+        joints=frame.into_cube(joints).astype(np.float32),
+        feature_size=(c.feature_size * grown * (frame.longest / frame.side)).astype(np.float32),
     )
 
 

@@ -36,8 +36,8 @@ from parts import clothing
 
 from geoflow.checks import require
 from geoflow.cli import script
-from geoflow.geometry import sample_faces, sample_outside
-from geoflow.joints import Character, fit_frame
+from geoflow.geometry import fit_frame, sample_outside, sample_surface
+from geoflow.joints import Character
 
 BODY = 22
 
@@ -261,10 +261,9 @@ def build_body(rig: Rig, seed: int, number: int, rng: np.random.Generator) -> Bo
         if parent >= 0:
             moved[k] = moved[parent] + maps[parent] @ (joints[k] - joints[parent])
     posed = skin(np.concatenate(every), np.concatenate(weights), joints, moved, maps)
-    centre, scale = fit_frame(posed)
+    frame = fit_frame(posed)
     name = f"anny-{kind}-{'dressed' if dressed else 'bare'}/{seed}-{number:05d}"
-    placed = (posed - centre) * scale, (moved - centre) * scale
-    return Body(name, placed[0], np.concatenate(faces), placed[1])
+    return Body(name, frame.into_cube(posed), np.concatenate(faces), frame.into_cube(moved))
 
 
 def draw_body(rig: Rig, seed: int, number: int, count: int) -> tuple[Character, Body]:
@@ -272,7 +271,7 @@ def draw_body(rig: Rig, seed: int, number: int, count: int) -> tuple[Character, 
     rng = np.random.default_rng([seed, number])
     body = build_body(rig, seed, number, rng)
     if rng.random() < 0.15:  # not everybody drops hidden layers
-        points, normals, _, _ = sample_faces(body.vertices, body.faces, count, rng)
+        points, normals = sample_surface(body.vertices, body.faces, count, rng)
     else:
         points, normals, _ = sample_outside(body.vertices, body.faces, count, rng)
     surface, tree = (points, normals), (body.joints, rig.parents, rig.names)

@@ -30,8 +30,8 @@ from parts.character_file import to_character
 from parts.sources import find_sources
 
 from geoflow.cli import script
-from geoflow.geometry import sample_outside
-from geoflow.joints import Character, fit_frame, write_characters
+from geoflow.geometry import fit_frame, sample_outside
+from geoflow.joints import Character, write_characters
 
 MAX_FACES = 500_000
 LEAST_WEIGHT = 1e-3
@@ -283,10 +283,10 @@ def sample_rig(rig: Rig, name: str, count: int) -> Character:
             at = int(rig.parents[at])
         parents.append(number.get(at, -1))
     rng = np.random.default_rng(list(name.encode()))
-    centre, scale = fit_frame(rig.vertices[np.unique(rig.faces)])
-    vertices = (rig.vertices - centre) * scale
+    frame = fit_frame(rig.vertices[np.unique(rig.faces)])
+    vertices = frame.into_cube(rig.vertices)
     points, normals, _ = sample_outside(vertices, rig.faces, count, rng, oversample=64)
-    joints = (rig.joints[keep] - centre) * scale
+    joints = frame.into_cube(rig.joints[keep])
     names = tuple(rig.names[k] for k in keep)
     return to_character(name, "creature", (points, normals), joints, np.array(parents), names)
 

@@ -35,8 +35,8 @@ from parts import creature_toys as toys
 from parts.creature_parts import Builder
 
 from geoflow.cli import script
-from geoflow.geometry import sample_outside
-from geoflow.joints import Character, fit_frame
+from geoflow.geometry import fit_frame, sample_outside
+from geoflow.joints import Character
 
 KINDS: dict[str, tuple[float, Callable[[Builder], None]]] = {
     "fish": (0.265, swimmers.fish),
@@ -80,10 +80,10 @@ def build_creature(rng: np.random.Generator, kind: str | None = None) -> Creatur
     builder = Builder(rng)
     KINDS[kind][1](builder)
     vertices, faces = builder.mesh()
-    centre, scale = fit_frame(vertices)
-    joints = (np.stack(builder.joints) - centre) * scale
-    parents = np.array(builder.parents)
-    return Creature(kind, (vertices - centre) * scale, faces, joints, parents, tuple(builder.names))
+    frame = fit_frame(vertices)
+    joints = frame.into_cube(np.stack(builder.joints))
+    parents, names = np.array(builder.parents), tuple(builder.names)
+    return Creature(kind, frame.into_cube(vertices), faces, joints, parents, names)
 
 
 def draw_creature(seed: int, number: int, count: int) -> tuple[Character, Creature]:

@@ -40,7 +40,7 @@ from parts.sources import Source, find_sources
 from geoflow.checks import one_of, require
 from geoflow.cli import note, progress_bar, script
 from geoflow.data import ShapeWriter, StoredShape, split_of
-from geoflow.geometry import mesh_to_sdf, normalise, sample_visible_surface
+from geoflow.geometry import fit_frame, mesh_to_sdf, sample_visible_surface
 
 SUFFIXES = (".drc", ".obj", ".glb", ".stl", ".ply")
 MAX_FACES = 500_000
@@ -130,7 +130,9 @@ def convert(source: Source, settings: Settings) -> StoredShape | str:
     """The shape of one mesh, or in one line why there is none. Runs in a worker."""
     try:
         vertices, faces = read_mesh(source.read(), source.suffix)
-        vertices, _, scale = normalise(vertices @ UP[settings.up].T)
+        vertices = vertices @ UP[settings.up].T
+        frame = fit_frame(vertices)
+        vertices = frame.into_cube(vertices)
         grids = {
             r: mesh_to_sdf(vertices, faces, r, truncation=TRUNCATION) for r in settings.resolutions
         }
@@ -143,7 +145,7 @@ def convert(source: Source, settings: Settings) -> StoredShape | str:
             points, normals = sample_visible_surface(vertices, faces, finest, settings.points, rng)
     except Exception as error:  # one bad mesh must not end the run
         return f"{type(error).__name__}: {error}".splitlines()[0]
-    return StoredShape(source.name, source.name.split("/")[0], 1.8 * scale, grids, points, normals)
+    return StoredShape(source.name, source.name.split("/")[0], frame.side, grids, points, normals)
 
 
 def converted(

@@ -9,7 +9,6 @@ from .rig import rig_mesh as rig_mesh
 from .rig import upright as upright
 from .rig import write_rig as write_rig
 from .rigs import Character as Character
-from .rigs import fit_frame as fit_frame
 from .rigs import read_characters as read_characters
 from .rigs import write_characters as write_characters
 from .scores import joint_diameters as joint_diameters
