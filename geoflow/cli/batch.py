@@ -11,7 +11,7 @@ from typing import Any
 from geoflow import __version__
 from geoflow.clouds.mesher import CloudMesher
 from geoflow.clouds.model import CloudShape, PointGenerator
-from geoflow.files import check_target, write_atomically
+from geoflow.files import check_folder, check_target, write_atomically
 from geoflow.io.meshes import write_mesh
 from geoflow.io.ply import ply_header, ply_rows
 from geoflow.model.model import category_among
@@ -106,7 +106,7 @@ class Batch:
         overwrite: bool = False,
     ) -> None:
         self.folder, self.order, self.digest, self.device = folder, order, digest, device
-        folder.mkdir(parents=True, exist_ok=True)
+        check_folder(folder)
         self.shapes: dict[int, dict[str, Any]] = {}
         self.resumed = resume and (folder / MANIFEST).exists()
         if self.resumed:
@@ -115,7 +115,6 @@ class Batch:
             self._refuse_existing()
         self.replace = overwrite or self.resumed
         self.kept = len(self.asked())
-        self.save()
 
     def head(self) -> dict[str, Any]:
         """Everything that determines the shapes."""
@@ -134,6 +133,8 @@ class Batch:
         self, generator: ObjectGenerator | PointGenerator | CloudMesher
     ) -> Iterator[dict[str, Any]]:
         """Makes and writes what is missing; yields each shape's manifest entry."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.save()
         stream = generator.stream(self.missing(), **self.order.request())
         try:
             for count, shape in enumerate(stream, 1):

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from geoflow.cli.errors import UsageError, note
-from geoflow.cli.options import Device, Overwrite, Seed, command
+from geoflow.cli.options import AtLeast, Device, Overwrite, command, seed_option
 from geoflow.cli.progress import progress_bar
 from geoflow.files import check_target, write_atomically
 
@@ -30,23 +30,41 @@ class Options:
     generated: Annotated[Path, typer.Argument(help="Folder of meshes or clouds to judge.")]
     reference: Annotated[Path, typer.Argument(help="Folder of those to compare them with.")]
     json: Annotated[
-        str | None, typer.Option(help="JSON to write; - for stdout, instead of the table.")
+        str | None,
+        typer.Option(
+            help="Also write settings and scores there; - writes them to stdout, without the table."
+        ),
     ] = None
     metric: Annotated[
-        Metric, typer.Option(help="Chamfer or earth mover's.", case_sensitive=False)
+        Metric,
+        typer.Option(
+            help="cd (Chamfer), or emd (earth mover's, exact and slow).", case_sensitive=False
+        ),
     ] = Metric.cd
-    points: Annotated[int, typer.Option(help="Points a shape.", min=16)] = 2048
+    points: Annotated[
+        int, typer.Option(help="Points a shape; clouds must have as many."), AtLeast(16)
+    ] = 2048
     normalise: Annotated[
-        Normalise, typer.Option(help="By the reference set, every shape alone, or not.")
+        Normalise,
+        typer.Option(
+            help="set: by mean and deviation of the reference's points; shape: every shape "
+            "into the same box; none."
+        ),
     ] = Normalise.set
     paired: Annotated[
-        bool, typer.Option("--paired", help="Match shapes by name, not the nearest.")
+        bool,
+        typer.Option(
+            "--paired", help="Match shapes of the same name, not each reference with the nearest."
+        ),
     ] = False
     threshold: Annotated[
-        float, typer.Option(help="Of the F-score; 1 is the shape's longest side.")
+        float,
+        typer.Option(help="Of the F-score, as a share of the reference shape's longest side."),
     ] = 0.02
-    seed: Seed = 0
-    device: Annotated[Device, typer.Option(help="Where distances are computed.")] = Device.auto
+    seed: seed_option("Of the points, and of the shapes where one side has more.") = 0  # pyright: ignore[reportInvalidTypeForm]
+    device: Annotated[Device, typer.Option(help="Where Chamfer distances are computed.")] = (
+        Device.auto
+    )
     overwrite: Overwrite = False
 
     def check(self) -> None:

@@ -21,8 +21,9 @@ def test_a_skeleton_is_a_tube_a_bone_and_a_ball_a_joint():
     np.testing.assert_allclose(np.min(tubes.points, 0), [-0.1, 0, -0.1], atol=0.01)
     np.testing.assert_allclose(np.max(tubes.points, 0), [3, 2.1, 0.1], atol=0.01)
     np.testing.assert_allclose(np.ptp(balls.points, axis=0), [3.4, 2.4, 0.4], atol=0.01)
-    ((balls, look),) = picture.skeleton_parts(joints[:1], np.array([-1]), 0.1, 0.2)
-    assert look["color"] == picture.JOINT
+    for place, parents in ((joints[:1], [-1]), (joints[1:3], [-1, 0])):  # no bone to draw
+        ((balls, look),) = picture.skeleton_parts(place, np.array(parents), 0.1, 0.2)
+        assert look["color"] == picture.JOINT and balls.n_points > 0
 
 
 def test_a_body_bends_elbows_and_a_knee_and_a_creature_every_joint():

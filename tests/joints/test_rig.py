@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from toys.bodies import PERSON, person, tube
+from toys.bodies import PERSON, person, together, tube
 from toys.checkpoints import trainer_of
 from toys.glbs import posed, prep, read_own
 from typer.testing import CliRunner
@@ -29,12 +29,7 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def body():
-    parts = [
-        tube((0, -0.9, 0), (0, 0.9, 0), 0.15),
-        tube((-0.8, 0.5, 0), (0.8, 0.5, 0)),
-    ]
-    faces = np.concatenate((parts[0][1], parts[1][1] + len(parts[0][0])))
-    return np.concatenate([p[0] for p in parts]), faces
+    return together(tube((0, -0.9, 0), (0, 0.9, 0), 0.15), tube((-0.8, 0.5, 0), (0.8, 0.5, 0)))
 
 
 @pytest.fixture(scope="module")

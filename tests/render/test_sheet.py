@@ -104,6 +104,17 @@ def test_a_surface_is_of_unit_size_without_vertices_that_no_face_uses():
     assert sharp.n_points == 24  # every corner once for each of its three sides
 
 
+def test_a_file_of_single_triangles_is_smooth_where_it_is_not_sharp():
+    import pyvista
+
+    ball = pyvista.Sphere(theta_resolution=24, phi_resolution=24)
+    soup = np.asarray(ball.points)[ball.regular_faces].reshape(-1, 3)
+    surface = render._surface(soup, np.arange(len(soup)).reshape(-1, 3), None)
+    assert surface.n_points == ball.n_points
+    outward = 2 * np.asarray(surface.points)
+    assert (np.sum(outward * surface.point_data.active_normals, axis=1) > 0.99).all()
+
+
 @needs_opengl
 def test_a_studio_draws_all_parts_where_they_are_and_forgets_them():
     import pyvista
