@@ -18,8 +18,9 @@ for K intervals: 59, 5, 3 and 1.
 from __future__ import annotations
 
 import argparse
-import ast
 import json
+import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -29,46 +30,35 @@ from typing import Any
 
 import numpy as np
 import torch
+from script import add_device, argument_parser, run_script, say
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
-
-from geoflow import sample, time_grid
+from geoflow import SurfaceModel, load_surface, time_grid
+from geoflow.checks import one_of, require
 from geoflow.files import write_atomically
 from geoflow.flow import sample_heun
 from geoflow.model import load_checkpoint, pick_device
 from geoflow.render import camera_axes, join_tiles
 from geoflow.scores import mean_nearest
-from geoflow.surface import SurfaceSource
-from geoflow.surface import model as distributions
-from geoflow.training import RunOptions, Trainer, run_training, start_processes
-from geoflow.training.loop import within
-from geoflow.training.state import STATE
+from geoflow.surface import SURFACE_FORMS, SurfaceSource
 
 CALLS, DRAWN, PART, SEED = (60, 6, 3, 1), (1, 3, 60), 1 << 17, 0
-BEGIN = time.monotonic()
-Sampler = Callable[[distributions.PointDistribution, torch.Tensor, int], torch.Tensor]
-
-
-def say(text: str) -> None:
-    """A line of progress."""
-    print(f"[{time.monotonic() - BEGIN:6.1f} s] {text}", file=sys.stderr, flush=True)
+Sampler = Callable[[SurfaceModel, torch.Tensor, int], torch.Tensor]
 
 
 # -- samplers -------------------------------------------------------------------------------------
 
 
-def fold(model: distributions.PointDistribution, noise: torch.Tensor, calls: int) -> torch.Tensor:
+def fold(model: SurfaceModel, noise: torch.Tensor, calls: int) -> torch.Tensor:
     """The cumulative map."""
-    return model.sampling.sample(model.transport, model.net, noise, calls, cumulative=True)
+    return model.carry(noise, calls, cumulative=True)
 
 
-def euler(model: distributions.PointDistribution, noise: torch.Tensor, calls: int) -> torch.Tensor:
+def euler(model: SurfaceModel, noise: torch.Tensor, calls: int) -> torch.Tensor:
     """r = t at every call."""
-    times = time_grid(model.transport, calls)
-    return sample(model.transport, model.net, noise, times, cumulative=False)
+    return model.carry(noise, calls, cumulative=False)
 
 
-def heun(model: distributions.PointDistribution, noise: torch.Tensor, calls: int) -> torch.Tensor:
+def heun(model: SurfaceModel, noise: torch.Tensor, calls: int) -> torch.Tensor:
     """r = t, second order, at most so many calls."""
     times = time_grid(model.transport, max(1, (calls + 1) // 2))
     return sample_heun(model.transport, model.net, noise, times)
@@ -78,7 +68,7 @@ SAMPLERS: dict[str, Sampler] = {"CFM": fold, "Euler, r = t": euler, "Heun, r = t
 
 
 def draw(
-    sampler: Sampler, model: distributions.PointDistribution, noise: torch.Tensor, calls: int
+    sampler: Sampler, model: SurfaceModel, noise: torch.Tensor, calls: int
 ) -> tuple[torch.Tensor, float]:
     """(N, C) points of the normalised frame, and the seconds they took."""
     on_gpu = noise.device.type == "cuda"
@@ -105,33 +95,35 @@ class Case:
         return f"{self.name}-{self.form}"
 
 
-def fit(case: Case, run: Path, args: argparse.Namespace, accelerator: Any) -> None:
+def fit(case: Case, mesh: Path, run: Path, args: argparse.Namespace) -> None:
     """Trains, resumes or reuses DIR/runs/NAME-FORM."""
-    compile = args.device.type == "cuda" and not args.no_compile
-    changes = {"batch": args.batch, "steps": args.steps}
-    plan = distributions.plan(case.form, case.source, args.width, args.depth, changes)
-    for name, value in (text.split("=", 1) for text in args.set):
-        where, _, field = name.rpartition(".")
-        inner = replace(plan.times, **{field: ast.literal_eval(value)}) if where else None
-        plan = replace(plan, **({where: inner} if where else {field: ast.literal_eval(value)}))
-    resumed = (run / STATE).is_file()
-    if resumed:
-        plan = distributions.check_resumable(run, plan, case.source)
-    elif args.steps is None:
-        say(f"{case.label}: measuring the steps of {args.minutes:g} minutes")
-        plan = within(plan, args.minutes, case.source, accelerator, compile=compile)
-    trainer = Trainer(plan, case.source, SEED, accelerator)
-    if resumed:
-        trainer.resume(run)
-    say(f"{case.label}: {plan.steps} steps of {plan.batch} points, from step {trainer.step}")
-    say(run_training(trainer, run, RunOptions(compile=compile, save_minutes=1.0)))
-    if trainer.step < plan.steps:
-        raise KeyboardInterrupt
+    say(f"{case.label}: training in {run}")
+    changes = [f"width={args.width}", f"depth={args.depth}", *args.set]
+    changes += ["texture=true"] if args.texture else []
+    changes += [] if args.batch is None else [f"batch={args.batch}"]
+    length = ["--minutes", str(args.minutes), "--fit"]
+    length = length if args.steps is None else ["--steps", str(args.steps)]
+    command = [
+        sys.executable,
+        "-m",
+        "geoflow",
+        "train",
+        SURFACE_FORMS[case.form][0],
+        "--data",
+        str(mesh),
+    ]
+    command += ["--out", str(run), "--resume", "--device", args.device.type, *length]
+    command += ["--no-compile"] if args.no_compile else []
+    command += [part for change in changes for part in ("--set", change)]
+    root = str(Path(__file__).resolve().parents[1])
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": root})
+    if done.returncode:
+        raise ValueError(f"{case.label} was not trained; see above; repeat the command to go on")
 
 
 def measure(case: Case, run: Path, args: argparse.Namespace) -> dict[str, Any]:
     """Every sampler at every number of calls, and pictures."""
-    model = distributions.load_distribution(run, args.device.type)
+    model = load_surface(run, args.device.type)
     if args.lead is not None:
         model.sampling = replace(model.sampling, lead=args.lead)
     random = torch.Generator(args.device).manual_seed(SEED + 1)
@@ -242,7 +234,7 @@ def table(results: list[dict[str, Any]]) -> str:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argument_parser(__doc__)
     parser.add_argument("meshes", nargs="*", type=Path, metavar="MESH")
     parser.add_argument("--minutes", type=float, default=4.0, help="of training for each form")
     parser.add_argument("--out", type=Path, required=True)
@@ -252,11 +244,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, help="points a step")
     parser.add_argument("--width", type=int, default=512)
     parser.add_argument("--depth", type=int, default=6)
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    add_device(parser)
     parser.add_argument("--texture", action="store_true", help="learn colours too")
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="NAME=VALUE",
-        help="of the recipe, such as learning_rate=1e-3 or times.cumulative=0.6",
+        help="of the recipe, such as learning_rate=1e-3 or cumulative=0.6",
     )  # fmt: skip
     parser.add_argument("--lead", type=float, help="of the few calls; default the checkpoint's")
     parser.add_argument("--no-compile", action="store_true")
@@ -267,20 +259,20 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     args = parse()
+    if args.meshes:
+        require("accelerate")
+    for form in args.forms:
+        one_of("--forms", form, SURFACE_FORMS)
     results = args.out / "results"
     for folder in (results, args.out / "pictures", args.out / "runs"):
         folder.mkdir(parents=True, exist_ok=True)
-    accelerator = start_processes(args.device) if args.meshes else None
     for mesh in args.meshes:
-        vertices, faces, colours = distributions.read_shape(mesh, texture=args.texture)
-        source = SurfaceSource(vertices, faces, args.device, colours)
+        source = SurfaceSource.open(mesh, args.device, texture=args.texture)
         for form in args.forms:
             case = Case(mesh.stem, form, source)
             run = args.out / "runs" / case.label
-            fit(case, run, args, accelerator)
-            torch.set_float32_matmul_precision("highest")  # sampling, as the command does it
+            fit(case, mesh, run, args)
             text = json.dumps(measure(case, run, args), indent=1).encode()
-            torch.set_float32_matmul_precision("high")
             write_atomically(results / f"{case.label}.json", text)
     found = [json.loads(path.read_text()) for path in sorted(results.glob("*.json"))]
     write_atomically(args.out / "distribution_table.md", table(found).encode())
@@ -288,9 +280,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        sys.exit(f"distribution_table: {error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted; repeat the command to go on")
+    run_script(main)

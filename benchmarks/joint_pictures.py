@@ -9,19 +9,21 @@ joints are drawn green. Two network calls.
 
 from __future__ import annotations
 
-import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
+from script import argument_parser, run_script
 
 from geoflow import JointPredictor, load_joint_predictor, read_mesh, rig_mesh
 from geoflow.files import write_atomically
-from geoflow.joints import HELD_OUT_PACKS, Character, read_characters, skeleton_parts
-from geoflow.joints.rigs import fit_frame
+from geoflow.geometry import fit_frame
+from geoflow.joints import (
+    HELD_OUT_PACKS,
+    Character,
+    read_characters,
+    skeleton_parts,
+)
 from geoflow.render import CLAY, Studio, join_tiles
 
 SIZE, COLUMNS, TRUTH = 320, 6, (0.1, 0.6, 0.2)
@@ -47,8 +49,7 @@ def of_mesh(predictor: JointPredictor, path: Path) -> np.ndarray:
     import pyvista
 
     vertices, faces = read_mesh(path)
-    centre, scale = fit_frame(vertices)
-    vertices = (vertices - centre) * scale
+    vertices = fit_frame(vertices).into_cube(vertices)
     rig = rig_mesh(predictor, vertices, faces)
     packed = np.column_stack((np.full(len(faces), 3), faces)).ravel()
     return tile(pyvista.PolyData(vertices, packed), rig.joints, rig.parents, None)
@@ -65,7 +66,7 @@ def of_cloud(predictor: JointPredictor, character: Character) -> np.ndarray:
 
 def main() -> None:
     """Writes the sheet."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argument_parser(__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--meshes", type=Path, required=True)
     parser.add_argument("--rigs", type=Path, action="append", required=True)
@@ -84,4 +85,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -101,7 +101,8 @@ def options_of(command):
 def options_of_script(script):
     """As argparse (a string) or typer (an annotated argument) spells them."""
     source = (ROOT / script).read_text(encoding="utf-8")
-    named = re.findall(r"^    (\w+): Annotated", source, re.M)
+    named = re.findall(r"^    (\w+): (?:Annotated|files\.[A-Z])", source, re.M)
+    named += re.findall(r"^    add_(\w+)\(parser\)", source, re.M)
     return {*re.findall(r'"(--[\w-]+)"', source), *(f"--{n.replace('_', '-')}" for n in named)}
 
 

@@ -10,8 +10,7 @@ from typing import Any
 
 from geoflow import SurfaceMesh, __version__, write_mesh
 from geoflow.geometry import simplify
-from geoflow.io.meshes import Z_UP
-from geoflow.joints import upright
+from geoflow.io import check_digits
 from geoflow_app.sessions import Item, Job
 
 FORMATS = ("glb", "obj", "stl", "ply", "3mf")
@@ -31,12 +30,11 @@ def export_one(job: Job, item: Item, kind: str, faces: int | None) -> Path:
     """
     mesh = _reduced(job, item, kind, faces)
     path = job.session.folder / f"{item.stem}{_mark(mesh, faces)}.{kind}"
-    vertices, normals = mesh.vertices, mesh.normals
+    up = "y"
     if item.frame is not None:
-        item.frame.check_steps(path.suffix)
-        if path.suffix in Z_UP:  # write_mesh turns what is y up
-            vertices, normals = (upright(array, item.frame.up) for array in (vertices, normals))
-    write_mesh(path, vertices, mesh.faces, normals, overwrite=True)
+        check_digits(path.suffix, item.frame)
+        up = item.frame.up
+    write_mesh(path, mesh.vertices, mesh.faces, mesh.normals, up=up, overwrite=True)
     return path
 
 

@@ -26,7 +26,6 @@ def info() -> None:
         ("open3d", "faster surfaces, decimation"),
         ("pyvista", "geoflow render"),
         ("pytorch3d", "Chamfer distances on a GPU"),
-        ("torch_cluster", "faster neighbours"),
         ("igl", "data preparation"),
         ("gradio", "the app"),
         ("accelerate", "training"),

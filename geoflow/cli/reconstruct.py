@@ -28,9 +28,8 @@ from geoflow.files import check_target
 if TYPE_CHECKING:
     from geoflow.geometry.mesh import SurfaceMesh
     from geoflow.shapes.model import ObjectGenerator
-    from geoflow.shapes.reconstruct import CloudFrame, Scan
+    from geoflow.shapes.reconstruct import Scan
 
-Z_UP = (".stl", ".3mf")
 LARGE = 10 << 20  # bytes of a file that takes seconds to read
 
 
@@ -40,7 +39,13 @@ class Options:
 
     cloud: Annotated[Path, typer.Argument(help=".ply, .xyz or .obj of points, or a mesh file.")]
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Mesh to write: obj, glb, stl, ply or 3mf.")
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Mesh to write: obj or ply in the cloud's frame; glb is turned y up, stl and 3mf "
+            "z up in millimetres.",
+        ),
     ] = Path("mesh.obj")
     steps: Steps = 1
     category: Annotated[
@@ -80,19 +85,22 @@ class Options:
             )
         check_target(self.out, overwrite=self.overwrite)
         check_picture(self.render, overwrite=self.overwrite)
+        from geoflow.io.meshes import Z_UP
+
         if self.up is not None and self.cloud.suffix.lower() in Z_UP:
             raise UsageError(f"--up is known for {self.cloud.suffix}, which is z up; leave it out")
 
 
 @command(Options)
 def reconstruct(o: Options) -> None:
-    """Make a closed mesh of a sparse cloud, in the cloud's own frame and unit."""
+    """Make a closed mesh of a sparse cloud, in the cloud's own frame and unit (see --out)."""
     begin = time.monotonic()
     o.check()
+    from geoflow.io.meshes import check_digits
     from geoflow.shapes.reconstruct import reconstruct as make
 
     scan, given = _read(o.cloud, (o.up or Up.y).value)
-    scan.frame.check_steps(o.out.suffix.lower())
+    check_digits(o.out.suffix.lower(), scan.frame)
     generator, category = _load(o)
     if o.render is not None:
         from geoflow.render.studio import require_rendering
@@ -106,7 +114,7 @@ def reconstruct(o: Options) -> None:
                 advance("")
 
         mesh = make(generator, scan, category=category, on_step=count, **how)
-        _write(o.out, mesh, scan.frame, o.overwrite)
+        _write(o.out, mesh, scan.frame.up, o.overwrite)
         if o.render is not None:
             _draw(o.render, mesh, scan, o.overwrite)
         advance(o.out.name)
@@ -138,7 +146,7 @@ def _load(o: Options) -> tuple[ObjectGenerator, str | None]:
 
 def _read(cloud: Path, up: str) -> tuple[Scan, int]:
     """What the network reads of the file, and how many points there were."""
-    from geoflow.io.meshes import read_cloud
+    from geoflow.io.meshes import Z_UP, read_cloud
     from geoflow.shapes.reconstruct import READ, read_scan
 
     if cloud.stat().st_size > LARGE:
@@ -153,18 +161,15 @@ def _read(cloud: Path, up: str) -> tuple[Scan, int]:
         raise ValueError(f"{cloud.name}: {error}") from None
 
 
-def _write(out: Path, mesh: SurfaceMesh, frame: CloudFrame, overwrite: bool) -> None:
-    """A mesh in the cloud's frame to a file; slicers' formats are z up whatever the cloud is."""
-    from geoflow.io.meshes import write_mesh
+def _write(out: Path, mesh: SurfaceMesh, up: str, overwrite: bool) -> None:
+    """A mesh in the cloud's frame to a file; tells of a format that has a frame of its own."""
+    from geoflow.io.meshes import Z_UP, write_mesh
 
-    if out.suffix.lower() not in Z_UP:
-        write_mesh(out, mesh.vertices, mesh.faces, mesh.normals, overwrite=overwrite)
-        return
-    note(f"{out.suffix} is z up in millimetres: the cloud's unit is taken for a metre")
-    vertices = mesh.vertices
-    if frame.up == "z":
-        vertices = vertices[:, [0, 2, 1]] * [1, 1, -1]
-    write_mesh(out, vertices, mesh.faces, overwrite=overwrite)
+    if out.suffix.lower() in Z_UP:
+        note(f"{out.suffix} is z up in millimetres: the cloud's unit is taken for a metre")
+    elif out.suffix.lower() == ".glb" and up == "z":
+        note(".glb is y up, facing +z: the mesh is turned")
+    write_mesh(out, mesh.vertices, mesh.faces, mesh.normals, up=up, overwrite=overwrite)
 
 
 def _draw(picture: Path, mesh: SurfaceMesh, scan: Scan, overwrite: bool) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from geoflow.checks import at_least
 from geoflow.flow.noise import draw_noise
-from geoflow.geometry.mesh import to_world
+from geoflow.geometry.frames import to_world
 from geoflow.model.batches import in_order
 from geoflow.model.config import MOST, ClassData, Positive, check_argument, read_part
 from geoflow.model.model import CategoryModel, Request

@@ -1,3 +1,7 @@
+from .frames import Frame as Frame
+from .frames import fit_frame as fit_frame
+from .frames import from_y_up as from_y_up
+from .frames import to_y_up as to_y_up
 from .isosurface import extract_surface as extract_surface
 from .isosurface import upsample_tricubic as upsample_tricubic
 from .mesh import SurfaceMesh as SurfaceMesh
@@ -11,5 +15,4 @@ from .mesh import vertex_normals as vertex_normals
 from .pointcloud import sample_surface as sample_surface
 from .sdf import mesh_to_sdf as mesh_to_sdf
 from .sdf import sample_visible_surface as sample_visible_surface
-from .visible import sample_faces as sample_faces
 from .visible import sample_outside as sample_outside

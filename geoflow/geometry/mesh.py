@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoflow.geometry import isosurface
+from geoflow.geometry.frames import to_world
 
 Vertices = NDArray[np.float64]
 Faces = NDArray[np.int64]
@@ -187,30 +188,6 @@ def vertex_normals(
     length = np.sqrt(_dot(total, total))
     result = np.where(length > 1e-12, total / np.maximum(length, 1e-12), [[0.0], [1.0], [0.0]])
     return np.ascontiguousarray(result.T)
-
-
-def to_world(vertices: NDArray[np.floating[Any]], scale_metres: float) -> Vertices:
-    """(V, 3) -> (V, 3) metres: feet on y = 0, centred in x and z, longest side `scale_metres`.
-
-    The longest side is the bounding box's.
-
-    Raises:
-        ValueError: `scale_metres` is not positive and finite, or the vertices have no extent.
-    """
-    if not (np.isfinite(scale_metres) and scale_metres > 0):
-        raise ValueError(
-            f"scale_metres must be positive and finite; it is {scale_metres}; "
-            "pass the longest side in metres, 0.9 for a chair"
-        )
-    vertices = np.asarray(vertices, dtype=np.float64)
-    if len(vertices) == 0 or float(np.ptp(vertices, axis=0).max()) == 0.0:
-        raise ValueError(
-            f"vertices must span a box with a positive side; {len(vertices)} given span none; "
-            "pass the vertices of a surface"
-        )
-    low, high = vertices.min(axis=0), vertices.max(axis=0)
-    origin = np.array([(low[0] + high[0]) / 2, low[1], (low[2] + high[2]) / 2])
-    return (vertices - origin) * (scale_metres / float((high - low).max()))
 
 
 def remove_fragments(

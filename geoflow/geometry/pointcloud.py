@@ -1,4 +1,4 @@
-"""Point clouds: sampled from surfaces, normalised. numpy only."""
+"""Point clouds: drawn from surfaces, and points of them that lie far apart."""
 
 from __future__ import annotations
 
@@ -64,30 +64,25 @@ def total_area(areas: NDArray[np.float64]) -> float:
     return total
 
 
-def normalise(
-    points: NDArray[np.floating[Any]], longest_side: float = 1.8
-) -> tuple[Points, Points, float]:
-    """(N, 3) -> centred points whose bounding box has the given longest side.
+def farthest_points(points: NDArray[np.floating[Any]], count: int) -> NDArray[np.int64]:
+    """(N, 3) -> (count,) indices of points spread as far apart as they go.
 
-    Args:
-        points: (N, 3) in any unit.
-        longest_side: Of the result's bounding box; 1.8 leaves a margin in the cube [-1, 1]^3.
-
-    Returns:
-        normalised (N, 3), and centre (3,) and scale with points = normalised * scale + centre.
+    The first is point 0; each next one is the farthest from those before it (Eldar et al. 1997).
+    Defined to the last index: squared distances are (dx^2 + dy^2) + dz^2 in float32, and the
+    smaller index wins a tie. Where fewer than `count` points differ, indices repeat.
 
     Raises:
-        ValueError: There are no points, they coincide, or a coordinate is not finite.
+        ValueError: `points` is not (N, 3), empty or not finite; `count` is outside 1..N.
     """
-    points = np.asarray(points, dtype=np.float64)
-    if points.ndim != 2 or points.shape[1] != 3 or len(points) == 0:
-        raise ValueError(f"points must have shape (N, 3), N >= 1; theirs is {points.shape}")
-    low, high = points.min(axis=0), points.max(axis=0)
-    side = float((high - low).max())
-    if not (np.isfinite(side) and side > 0):
-        raise ValueError(
-            f"points must be finite and span a box with a positive side; the side is {side:g}; "
-            "remove NaN and repeated points first"
-        )
-    centre, scale = (low + high) / 2, side / longest_side
-    return (points - centre) / scale, centre, scale
+    if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
+        raise ValueError(f"points must be finite, of shape (N, 3); theirs is {points.shape}")
+    if not 1 <= count <= len(points):
+        raise ValueError(f"count must be in 1..{len(points)}, the points; it is {count}")
+    axes = np.ascontiguousarray(points.T, np.float32)
+    nearest = np.full(len(points), np.inf, np.float32)
+    chosen = np.zeros(count, np.int64)
+    for i in range(1, count):
+        x, y, z = np.square(axes - axes[:, chosen[i - 1], None])
+        np.minimum(nearest, x + y + z, out=nearest)
+        chosen[i] = nearest.argmax()
+    return chosen

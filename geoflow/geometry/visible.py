@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from geoflow.geometry.mesh import face_areas
+from geoflow.geometry.pointcloud import sample_surface
+
 VIEWS = 42
 
 
@@ -52,36 +55,6 @@ def visible_side(points: np.ndarray, normals: np.ndarray, cell: float) -> np.nda
     return torch.where(torch.maximum(before, behind) >= 3, side, 0).to(torch.int8).numpy()
 
 
-def sample_faces(
-    vertices: np.ndarray, faces: np.ndarray, count: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Uniform samples of a triangle mesh.
-
-    Args:
-        vertices: (V, 3).
-        faces: (F, 3) indices, counter-clockwise from outside.
-        count: N.
-        rng: source of randomness.
-
-    Returns:
-        points (N, 3), unit normals (N, 3), face of each (N,), barycentric weights (N, 3).
-
-    Raises:
-        ValueError: no face has an area.
-    """
-    corners = np.asarray(vertices, np.float64)[faces]
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    areas = np.linalg.norm(normals, axis=1)
-    if not areas.sum() > 0:
-        raise ValueError("faces must have an area; all of them are degenerate; repair the mesh")
-    face = rng.choice(len(areas), size=count, p=areas / areas.sum())
-    u, v = rng.random((2, count))
-    u, v = np.where(u + v > 1, 1 - u, u), np.where(u + v > 1, 1 - v, v)
-    weights = np.stack((1 - u - v, u, v), 1)
-    points = (corners[face] * weights[:, :, None]).sum(1)
-    return points, normals[face] / areas[face, None], face, weights
-
-
 def sample_outside(
     vertices: np.ndarray,
     faces: np.ndarray,
@@ -103,12 +76,9 @@ def sample_outside(
     Raises:
         ValueError: no face has an area, or hardly anything is seen.
     """
-    points, normals, _, _ = sample_faces(vertices, faces, oversample * count, rng)
-    corners = np.asarray(vertices, np.float64)[faces]
-    area = np.linalg.norm(
-        np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1
-    ).sum()
-    side = visible_side(points, normals, float(np.sqrt(3 * area / len(points))))
+    points, normals = sample_surface(vertices, faces, oversample * count, rng)
+    area = face_areas(vertices, faces).sum()
+    side = visible_side(points, normals, float(np.sqrt(6 * area / len(points))))
     seen = np.flatnonzero(side)
     if len(seen) < count:
         raise ValueError(

@@ -23,8 +23,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoflow.checks import one_of
 from geoflow.files import check_target, write_atomically
 from geoflow.geometry import mesh
+from geoflow.geometry.frames import UPS, Frame, from_y_up, to_y_up
 from geoflow.geometry.pointcloud import sample_surface
 from geoflow.io import text as filetext
 
@@ -39,6 +41,7 @@ WRITTEN = (".obj", ".glb", ".stl", ".ply", ".3mf")
 READ_MESHES = (*WRITTEN, ".off")
 READ_POINTS = (".ply", ".xyz", ".obj", ".glb", ".off")
 Z_UP = (".stl", ".3mf")
+UP_FIXED = (".glb", *Z_UP)  # whatever reads such a file knows its up axis; others leave it open
 CLAY = (0.74, 0.70, 0.65, 1.0)  # base colour, linear RGBA
 MAX_BYTES = 256 << 20  # users' files, unpacked
 MAX_COORDINATE = 1e9
@@ -56,16 +59,19 @@ def write_mesh(
     *,
     overwrite: bool = False,
     colour: tuple[float, float, float, float] = CLAY,
+    up: str = "y",
 ) -> pathlib.Path:
     """Writes a mesh as .obj, .glb, .stl, .ply or .3mf, whichever the suffix says.
 
     Args:
         path: Where to; its folder must exist.
-        vertices: (V, 3) metres, y up, facing +z.
+        vertices: (V, 3) metres.
         faces: (F, 3) indices, counter-clockwise seen from outside.
         normals: (V, 3) unit vectors; None computes smooth ones.
         overwrite: Replace an existing file.
         colour: Of the material of a .glb, linear RGBA; the other formats have none.
+        up: Axis that points up in the arrays: "y", facing +z, or "z", facing -y. What goes to .glb,
+            .stl or .3mf is turned to the format's own axes; .obj and .ply keep the arrays.
 
     Returns:
         The path written.
@@ -82,6 +88,7 @@ def write_mesh(
         raise ValueError(
             f"path must end in one of {' '.join(WRITTEN)}; it is {path.name!r}; rename it"
         )
+    one_of("up", up, UPS)
     check_target(path, overwrite=overwrite)
     check_mesh(vertices, faces)
     if normals is None:
@@ -91,8 +98,10 @@ def write_mesh(
             f"normals must be finite, of the vertices' shape {vertices.shape}; they are "
             f"{normals.shape}; pass None to have them computed"
         )
+    if suffix in UP_FIXED:
+        vertices, normals = (to_y_up(array, up) for array in (vertices, normals))
     if suffix in Z_UP:
-        vertices = _to_z_up_millimetres(vertices)
+        vertices = 1000.0 * from_y_up(vertices, "z")
     if suffix == ".obj":
         data = filetext.obj(vertices, faces, normals)
     elif suffix == ".3mf":
@@ -147,13 +156,25 @@ def _check_coordinates(points: FloatArray, name: str) -> None:
         )
 
 
-def _to_z_up_millimetres(vertices: FloatArray) -> FloatArray:
-    """(V, 3) y up, facing +z, metres -> z up, facing -y, millimetres. A rotation: no mirroring."""
-    return 1000.0 * np.stack([vertices[:, 0], -vertices[:, 2], vertices[:, 1]], axis=1)
+def check_digits(suffix: str, frame: Frame) -> None:
+    """Whether a format's numbers are fine enough for a shape that may lie far from the origin.
 
+    Args:
+        suffix: .obj, .glb, .ply, .stl or .3mf.
+        frame: where the shape is.
 
-def to_y_up_metres(vertices: NDArray[np.float64]) -> NDArray[np.float64]:
-    return 1e-3 * np.stack([vertices[:, 0], vertices[:, 2], -vertices[:, 1]], axis=1)
+    Raises:
+        ValueError: they are not.
+    """
+    far = float(np.abs(frame.centre).max()) + frame.side / 2
+    text = suffix in (".obj", ".3mf")
+    step = max(1e-12, 1e-15 * far) if text else float(np.spacing(np.float32(far)))
+    if step > frame.side / 2000:
+        hint = "move the cloud to the origin or scale it" if text else "write .obj, or move it"
+        raise ValueError(
+            f"{suffix} must tell a 2,000th of the cloud's longest side apart; that is "
+            f"{frame.side:g} at coordinates up to {far:g}; {hint}"
+        )
 
 
 def _encode_with_trimesh(
@@ -248,7 +269,7 @@ def join_parts(
         raise NoFacesError(f"{name}: must hold faces; it has none; point clouds go to read_points")
     whole, all_faces = np.concatenate(vertices), np.concatenate(faces)
     if pathlib.Path(path).suffix.lower() in Z_UP:
-        whole = to_y_up_metres(whole)
+        whole = 1e-3 * to_y_up(whole, "z")
     check_mesh(whole, all_faces, name)
     return whole, all_faces
 

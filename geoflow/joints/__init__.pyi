@@ -1,5 +1,6 @@
 from .data import HELD_OUT_PACKS as HELD_OUT_PACKS
 from .data import CharacterSource as CharacterSource
+from .model import Clustering as Clustering
 from .model import JointPredictor as JointPredictor
 from .model import Skeleton as Skeleton
 from .picture import skeleton_parts as skeleton_parts
@@ -11,5 +12,9 @@ from .rigs import Character as Character
 from .rigs import read_characters as read_characters
 from .rigs import write_characters as write_characters
 from .scores import joint_diameters as joint_diameters
+from .scores import joint_scores as joint_scores
+from .scores import match_joints as match_joints
+from .scores import mean_scores as mean_scores
+from .scores import tree_recall as tree_recall
 from .skin import Skin as Skin
 from .skin import pose_mesh as pose_mesh

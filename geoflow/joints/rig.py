@@ -11,7 +11,8 @@ import numpy as np
 
 from geoflow.checks import one_of
 from geoflow.files import check_target, write_atomically
-from geoflow.geometry.visible import sample_faces, sample_outside
+from geoflow.geometry.pointcloud import sample_surface
+from geoflow.geometry.visible import sample_outside
 from geoflow.io.meshes import check_mesh
 from geoflow.joints.glb import rigged_glb
 from geoflow.joints.model import MOST_POINTS, JointPredictor
@@ -92,7 +93,7 @@ def rig_mesh(
     try:
         points, normals, _ = sample_outside(standing, faces, MOST_POINTS, rng)
     except ValueError:  # hardly anything is seen from outside; or no face has an area
-        points, normals, _, _ = sample_faces(standing, faces, MOST_POINTS, rng)
+        points, normals = sample_surface(standing, faces, MOST_POINTS, rng)
     check = check or (lambda *_: None)
     check()
     found = predictor.predict(

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from geoflow.geometry.visible import sample_faces
+from geoflow.geometry.pointcloud import sample_surface
 from geoflow.joints.tree import check_skeleton
 
 MOST_WEIGHTS = 4
@@ -127,7 +127,7 @@ class _Volume:
         for cells in (CELLS, 56, 40, 28):
             count = int(min(400_000, 40_000 + len(faces)))
             rng = np.random.default_rng(0)
-            points = np.concatenate((vertices, sample_faces(vertices, faces, count, rng)[0]))
+            points = np.concatenate((vertices, sample_surface(vertices, faces, count, rng)[0]))
             solid = np.zeros((cells + 3,) * 3, bool)  # a margin of one voxel
             solid[tuple((points * cells).astype(int).T + 1)] = True
             ways = _ways_blocked(solid)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoflow.checks import at_least, one_of
-from geoflow.geometry import pointcloud
+from geoflow.geometry.frames import fit_frame
 
 Array = NDArray[np.floating[Any]]
 Matrix = NDArray[np.float64]
@@ -93,7 +93,8 @@ def normalise_sets(
     one_of("how", how, ("set", "shape", "none"))
     if how == "shape":
         first, second = (
-            np.stack([pointcloud.normalise(c, 2.0)[0] for c in s]) for s in (generated, reference)
+            np.stack([fit_frame(c, longest=2.0).into_cube(c) for c in s])
+            for s in (generated, reference)
         )
         return first.astype(np.float32), second.astype(np.float32)
     place, scale = np.zeros(3), 1.0

@@ -19,59 +19,15 @@ from numpy.typing import NDArray
 from geoflow.checks import at_least, one_of
 from geoflow.flow.noise import draw_noise
 from geoflow.geometry import isosurface
+from geoflow.geometry.frames import Frame, fit_frame
 from geoflow.geometry.mesh import SurfaceMesh, describe, remove_fragments
-from geoflow.geometry.neighbors import fps
+from geoflow.geometry.pointcloud import farthest_points
 from geoflow.model.batches import single_threaded_torch
 from geoflow.shapes.model import ObjectGenerator
 
 FEWEST, MOST, READ, KEPT = 16, 1024, 20_000, 1_000_000
 """Points a cloud needs; points the network reads; points they are chosen from; points looked at."""
-HALF = 0.9
-"""Half of the longest side in the network's frame."""
-
-
-@dataclass(frozen=True)
-class CloudFrame:
-    """Where a cloud was: (points - centre) * HALF / half lies in the network's cube.
-
-    Attributes:
-        centre: (3,) of the bounding box.
-        half: half of its longest side.
-        up: "y", or "z" for a cloud that stands along z and faces -y (Blender).
-    """
-
-    centre: NDArray[np.float64]
-    half: float
-    up: str = "y"
-
-    def into_cube(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(N, 3) -> (N, 3) in the cube, y up, facing +z."""
-        cube = (points - self.centre) * (HALF / self.half)
-        return cube[:, [0, 2, 1]] * [1, 1, -1] if self.up == "z" else cube
-
-    def back(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The inverse of `into_cube`."""
-        turned = points[:, [0, 2, 1]] * [1, -1, 1] if self.up == "z" else points
-        return turned * (self.half / HALF) + self.centre
-
-    def check_steps(self, suffix: str) -> None:
-        """Whether a file's numbers are fine enough for a cloud that may lie far away.
-
-        Args:
-            suffix: .obj, .glb, .ply, .stl or .3mf.
-
-        Raises:
-            ValueError: they are not.
-        """
-        side, far = 2 * self.half, float(np.abs(self.centre).max()) + self.half
-        text = suffix in (".obj", ".3mf")
-        step = max(1e-12, 1e-15 * far) if text else float(np.spacing(np.float32(far)))
-        if step > side / 2000:
-            hint = "move the cloud to the origin or scale it" if text else "write .obj, or move it"
-            raise ValueError(
-                f"{suffix} must tell a 2,000th of the cloud's longest side apart; that is {side:g} "
-                f"at coordinates up to {far:g}; {hint}"
-            )
+CloudFrame = Frame  # its name in the app
 
 
 @dataclass(frozen=True)
@@ -84,7 +40,7 @@ class Scan:
     """
 
     points: torch.Tensor
-    frame: CloudFrame
+    frame: Frame
 
 
 def check_cloud(points: Any) -> NDArray[np.float64]:
@@ -113,33 +69,15 @@ def check_cloud(points: Any) -> NDArray[np.float64]:
     return cloud
 
 
-def fit_frame(points: NDArray[np.float64], up: str = "y") -> CloudFrame:
-    """The frame of a checked cloud.
-
-    Raises:
-        ValueError: unknown axis, or numbers so large that the box has no size.
-    """
-    one_of("up", up, ("y", "z"))
-    low, high = points.min(0), points.max(0)
-    half = float((high - low).max() / 2)
-    if not (np.isfinite(half) and half > 1e-9 * np.abs(points).max()):
-        raise ValueError(
-            f"a cloud must span a box; its longest side is {2 * half:g} at coordinates up to "
-            f"{np.abs(points).max():g}; move it to the origin or scale it"
-        )
-    return CloudFrame((low + high) / 2, half, up)
-
-
 def choose_points(points: NDArray[np.float64], most: int = MOST) -> torch.Tensor:
     """(N, 3) -> (at most `most`, 3) float32, spread evenly: each is farthest from those before."""
-    cloud = torch.from_numpy(points.astype(np.float32))
+    cloud = points.astype(np.float32)
     if len(cloud) > READ:
         generator = torch.Generator().manual_seed(0)
-        cloud = cloud[torch.randperm(len(cloud), generator=generator)[:READ]]
-    if len(cloud) <= most:
-        return cloud
-    with single_threaded_torch():  # each point is little work: threads would wait for each other
-        return cloud[fps(cloud[None], most)[0]]
+        cloud = cloud[torch.randperm(len(cloud), generator=generator)[:READ].numpy()]
+    if len(cloud) > most:
+        cloud = cloud[farthest_points(cloud, most)]
+    return torch.from_numpy(cloud)
 
 
 def read_scan(points: Any, up: str = "y") -> Scan:

@@ -13,13 +13,14 @@ from typer.testing import CliRunner
 
 import geoflow
 from geoflow.cli import app
+from geoflow.geometry.frames import LONGEST
 from geoflow.io.ply import ply_header
 from geoflow.model.checkpoint import save_checkpoint
 from geoflow.networks import build_network
 from geoflow.shapes import reconstruct as reconstruction
 
 SIZE, RADIUS = 16, 0.6
-CUBE = RADIUS / reconstruction.HALF  # of the ball, in halves of the cloud's longest side
+CUBE = 2 * RADIUS / LONGEST  # of the ball, in halves of the cloud's longest side
 
 
 def write_tiny(folder: Path, *, clouds: bool = True) -> Path:
@@ -137,6 +138,9 @@ def test_every_format_in_its_own_axes(tiny, tmp_path, suffix, up):
     if suffix in ("stl", "3mf"):
         assert "millimetres" in result.stderr
         given = 1000 * (given if up == "z" else given[:, [0, 2, 1]] * [1, -1, 1])
+    elif suffix == "glb" and up == "z":
+        assert ".glb is y up" in result.stderr
+        given = given[:, [0, 2, 1]] * [1, 1, -1]
     check_ball(load(out).vertices, given)
     assert load(out).volume > 0
 

@@ -84,24 +84,6 @@ def test_normals_are_unit_even_without_faces():
     np.testing.assert_array_equal(normals[-1], [0, 1, 0])
 
 
-def test_to_world():
-    vertices, _ = box(centre=(7, -4, 2), sides=(1, 4, 2))
-    world = mesh.to_world(vertices, 0.8)
-    np.testing.assert_allclose(world.min(axis=0), [-0.1, 0, -0.2], atol=1e-12)
-    np.testing.assert_allclose(world.max(axis=0), [0.1, 0.8, 0.2], atol=1e-12)
-
-
-@pytest.mark.parametrize("scale", [0.0, -1.0, np.nan, np.inf])
-def test_to_world_refuses_scales(scale):
-    with pytest.raises(ValueError, match="scale_metres must be positive"):
-        mesh.to_world(box()[0], scale)
-
-
-def test_to_world_refuses_a_point():
-    with pytest.raises(ValueError, match="4 given span none"):
-        mesh.to_world(np.ones((4, 3)), 1.0)
-
-
 def test_fragments_go_and_large_parts_stay():
     big, second = box(sides=(2, 2, 2)), box(centre=(5, 0, 0))
     crumbs = [box(centre=(0, 3 + i, 0), sides=(0.1, 0.1, 0.1)) for i in range(3)]

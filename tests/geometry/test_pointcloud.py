@@ -1,4 +1,4 @@
-"""Sampling by area, normals, normalisation."""
+"""Sampling by area, normals, farthest points."""
 
 import numpy as np
 import pytest
@@ -52,17 +52,51 @@ def test_sampling_refuses(faces, count, text):
         pointcloud.sample_surface(VERTICES, faces, count)
 
 
-def test_normalise_and_back():
-    points = np.random.default_rng(0).uniform([-1, 5, 2], [3, 6, 4], size=(100, 3))
-    normalised, centre, scale = pointcloud.normalise(points, longest_side=1.8)
-    sides = np.ptp(normalised, axis=0)
-    assert sides.max() == pytest.approx(1.8) and sides.argmax() == 0
-    np.testing.assert_allclose(normalised.max(axis=0), -normalised.min(axis=0))
-    np.testing.assert_allclose(normalised * scale + centre, points)
+def brute(points, count):
+    """Farthest points by the whole table of distances, in the promised order of additions."""
+    difference = np.square(points[:, None] - points[None])
+    distances = difference[..., 0] + difference[..., 1] + difference[..., 2]
+    chosen = [0]
+    while len(chosen) < count:
+        chosen.append(int(distances[chosen].min(axis=0).argmax()))
+    return chosen
 
 
-@pytest.mark.parametrize("points", [np.ones((3, 3)), np.full((3, 3), np.nan), np.ones((3, 2)),
-                                    np.ones((0, 3))])  # fmt: skip
-def test_normalise_refuses(points):
-    with pytest.raises(ValueError, match="points must"):
-        pointcloud.normalise(points)
+NORMAL = np.random.default_rng(0).normal(size=(120, 3)).astype(np.float32)
+LATTICE = np.stack(np.meshgrid(*[np.arange(5.0)] * 3), -1).reshape(-1, 3).astype(np.float32)
+CLOUDS = {
+    "normal": NORMAL,
+    "ties": np.random.default_rng(0).permutation(LATTICE),
+    "duplicates": np.tile(NORMAL[:10], (6, 1)),
+    "one place": np.ones((9, 3), np.float32),
+    "far": NORMAL + np.float32(1000),
+}
+
+
+@pytest.mark.parametrize("case", CLOUDS)
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_farthest_points_against_brute_force(case, count):
+    found = pointcloud.farthest_points(CLOUDS[case], count)
+    assert found.dtype == np.int64 and found.tolist() == brute(CLOUDS[case], count)
+
+
+def test_farthest_points_by_hand():
+    line = np.array([[3.0, 0, 0], [0, 0, 0], [10, 0, 0], [5, 0, 0]])
+    # 10 is farthest from 3; then 0 (3 away from 3); then 5.
+    assert pointcloud.farthest_points(line, 4).tolist() == [0, 2, 1, 3]
+
+
+def test_all_points_are_a_permutation():
+    assert sorted(pointcloud.farthest_points(NORMAL, 120)) == list(range(120))
+
+
+@pytest.mark.parametrize(("points", "count", "text"), [
+    (NORMAL[:, :2], 1, r"shape \(N, 3\)"),
+    (NORMAL[0], 1, r"shape \(N, 3\)"),
+    (NORMAL * np.nan, 1, "must be finite"),
+    (NORMAL, 0, r"count must be in 1\.\.120.*it is 0"),
+    (NORMAL, 121, r"count must be in 1\.\.120.*it is 121"),
+])  # fmt: skip
+def test_farthest_points_refuse(points, count, text):
+    with pytest.raises(ValueError, match=text):
+        pointcloud.farthest_points(points, count)

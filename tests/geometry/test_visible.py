@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from geoflow.geometry.visible import (
-    sample_faces,
     sample_outside,
     sphere_directions,
     visible_side,
@@ -27,17 +26,6 @@ def test_directions_are_spread():
     np.testing.assert_allclose(directions.mean(0), 0, atol=0.02)
 
 
-def test_samples_lie_on_faces_in_proportion_to_area():
-    vertices, faces = box((0, 0, 0), (1, 2, 1))
-    points, normals, face, weights = sample_faces(vertices, faces, 4000, np.random.default_rng(0))
-    np.testing.assert_allclose((vertices[faces[face]] * weights[..., None]).sum(1), points)
-    inside = np.abs(points - (0.5, 1, 0.5)) / (0.5, 1, 0.5)
-    np.testing.assert_allclose(inside.max(1), 1)
-    assert ((points - (0.5, 1, 0.5)) * normals).sum(1).min() > 0
-    top = (normals[:, 1] > 0.5).mean()
-    assert top == pytest.approx(1 / 10, abs=0.02)
-
-
 def test_what_is_inside_is_hidden_and_an_inside_out_part_is_turned():
     outer, faces = box((-0.5, -0.5, -0.5), (0.5, 0.5, 0.5))
     inner = outer * 0.6
@@ -57,11 +45,6 @@ def test_a_sheet_is_seen_and_keeps_its_side():
     points = np.stack((rng.random(8000), rng.random(8000), np.zeros(8000)), 1)
     normals = np.tile((0.0, 0, 1), (8000, 1))
     assert (visible_side(points, normals, 0.027) == 1).mean() > 0.98
-
-
-def test_nothing_to_sample_is_one_line():
-    with pytest.raises(ValueError, match="must have an area"):
-        sample_faces(np.zeros((3, 3)), np.array([[0, 1, 2]]), 10, np.random.default_rng(0))
 
 
 def test_diameter_of_a_tube():

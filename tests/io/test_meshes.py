@@ -11,10 +11,12 @@ import pytest
 import trimesh
 
 from geoflow.geometry import mesh
+from geoflow.geometry.frames import to_world
 from geoflow.io import meshes as export
 from geoflow.io import text as filetext
 
 SUFFIXES = [".obj", ".glb", ".stl", ".ply", ".3mf"]
+STANDING = {".obj": 2, ".ply": 2, ".glb": 1, ".stl": 2, ".3mf": 2}  # axis of a z up mesh's height
 
 
 def wedge():
@@ -23,7 +25,7 @@ def wedge():
     vertices = np.array(solid.vertices) * [1.0, 0.5, 2.0]
     vertices[vertices[:, 0] > 0, 0] *= 3
     vertices[vertices[:, 2] > 0, 2] *= 2
-    return mesh.to_world(vertices, 0.9), np.array(solid.faces, dtype=np.int64)
+    return to_world(vertices, 0.9), np.array(solid.faces, dtype=np.int64)
 
 
 @pytest.fixture
@@ -40,6 +42,30 @@ def test_round_trip(tmp_path, shape, suffix):
     assert again.dtype == np.float64 and again_faces.dtype == np.int64
     np.testing.assert_allclose(again[again_faces], vertices[faces], atol=2e-7)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_z_up_mesh_stands_in_every_format(tmp_path, suffix):
+    """Where a format fixes its up axis the mesh is turned to it, normals too; else it is kept."""
+    box = trimesh.creation.box((0.3, 0.2, 1.6)).apply_translation((0, -0.1, 0.8))  # the front at -y
+    vertices, faces = np.asarray(box.vertices), np.asarray(box.faces)
+    path = export.write_mesh(tmp_path / f"box{suffix}", vertices, faces, up="z")
+    seen = trimesh.load_scene(path).to_mesh()
+    up = STANDING[suffix]
+    unit = 1000 if suffix in (".stl", ".3mf") else 1
+    assert np.ptp(seen.vertices, axis=0)[up] == pytest.approx(1.6 * unit)
+    assert seen.vertices[:, up].min() == pytest.approx(0, abs=1e-6)
+    front = seen.vertices[:, 2] if up == 1 else -seen.vertices[:, 1]
+    assert (front.min(), front.max()) == pytest.approx((0, 0.2 * unit), abs=1e-6)
+    assert seen.volume == pytest.approx(0.3 * 0.2 * 1.6 * unit**3), "mirrored"
+    out = seen.vertices - seen.vertices.mean(axis=0)
+    assert ((seen.vertex_normals * out).sum(axis=1) > 0).all()
+
+
+def test_an_unknown_up_axis_writes_nothing(tmp_path):
+    with pytest.raises(ValueError, match="up must be one of y, z; got 'x'"):
+        export.write_mesh(tmp_path / "box.obj", *wedge()[:2], up="x")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("suffix", [".stl", ".3mf"])

@@ -1,4 +1,4 @@
-"""Clouds to surfaces: frames, checks, and a network that reads clouds."""
+"""Clouds to surfaces: checks, and a network that reads clouds."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,6 @@ from geoflow.shapes.reconstruct import (
     FEWEST,
     check_cloud,
     choose_points,
-    fit_frame,
     reconstruct,
 )
 
@@ -40,23 +39,6 @@ def generator(clouds: bool = True) -> ObjectGenerator:
     return ObjectGenerator(config, net.state_dict(), "0", torch.device("cpu"))
 
 
-@pytest.mark.parametrize("up", ["y", "z"])
-def test_a_frame_goes_there_and_back(up):
-    points = 1000 + 7 * cloud()
-    frame = fit_frame(points, up)
-    cube = frame.into_cube(points)
-    assert np.abs(cube).max() == pytest.approx(0.9)
-    assert np.ptp(cube, axis=0).argmax() == (1 if up == "y" else 2)
-    assert np.allclose(frame.back(cube), points)
-
-
-def test_z_up_means_what_blender_means():
-    frame = fit_frame(cloud(), "z")
-    up, front = frame.centre + np.array([[0, 0, 0.1], [0, -0.1, 0]])
-    in_cube = frame.into_cube(np.stack([up, front]))
-    assert in_cube[0, 1] > 0 and in_cube[1, 2] > 0
-
-
 @pytest.mark.parametrize(
     ("points", "says"),
     [
@@ -70,12 +52,6 @@ def test_z_up_means_what_blender_means():
 def test_a_cloud_that_cannot_be_used_is_one_line(points, says):
     with pytest.raises(ValueError, match=says):
         check_cloud(points)
-
-
-def test_a_cloud_far_from_the_origin_or_without_size():
-    fit_frame(check_cloud(1e6 + cloud()))
-    with pytest.raises(ValueError, match="must span a box"):
-        fit_frame(1e12 + 1e-3 * cloud())
 
 
 def test_points_are_chosen_evenly_from_a_million():

@@ -1,9 +1,9 @@
 """Signed distance grids of meshes of many, partly open, parts: start at `mesh_to_sdf`.
 
-The mesh is split into parts (orientable patches of faces, `sdf_parts`). A closed part is a solid
+The mesh is split into parts (orientable patches of faces, `sdf.parts`). A closed part is a solid
 and gets a sign from its own winding number; an open one is a sheet of some thickness; the shape is
 the union of its parts. The winding number of the whole mesh is not used: it bulges where an open
-sheet lies beside a solid. All parts are handled at once in flat arrays (`sdf_bands`), so that a
+sheet lies beside a solid. All parts are handled at once in flat arrays (`sdf.bands`), so that a
 mesh of 200 small parts costs no more than one of 2.
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from geoflow.geometry.pointcloud import sample_surface
 from geoflow.geometry.sdf.bands import (
     Boxes,
     band_distances,
@@ -19,34 +20,6 @@ from geoflow.geometry.sdf.bands import (
     winding_numbers,
 )
 from geoflow.geometry.sdf.parts import split_parts, thickening, without_specks
-
-HALF_LONGEST_SIDE = 0.9
-
-
-def normalise(vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Moves the bounding box's centre to 0 and scales its longest side to 1.8.
-
-    Args:
-        vertices: (V, 3) positions in any unit.
-
-    Returns:
-        vertices (V, 3) float64 inside [-0.9, 0.9]^3, centre (3,) and scale such that
-        `original = vertices * scale + centre`; `1.8 * scale` is the original longest side.
-
-    Raises:
-        ValueError: no vertex, a coordinate that is not finite, or a box without extent.
-    """
-    vertices = np.asarray(vertices, np.float64)
-    if vertices.ndim != 2 or vertices.shape[1] != 3 or len(vertices) == 0:
-        raise ValueError(f"vertices must be (V, 3) with V > 0, got {vertices.shape}")
-    if not np.isfinite(vertices).all():
-        raise ValueError("vertices must be finite, got NaN or infinity")
-    low, high = vertices.min(0), vertices.max(0)
-    scale = float((high - low).max()) / (2 * HALF_LONGEST_SIDE)
-    if scale <= 0:
-        raise ValueError("the bounding box of vertices must have an extent, got a single point")
-    centre = (low + high) / 2
-    return (vertices - centre) / scale, centre, scale
 
 
 def mesh_to_sdf(
@@ -73,7 +46,7 @@ def mesh_to_sdf(
     are left out.
 
     Args:
-        vertices: (V, 3) inside [-1, 1]^3, normalised (see `normalise`).
+        vertices: (V, 3) inside [-1, 1]^3, such as `frames.fit_frame` places them.
         faces: (F, 3) vertex indices.
         resolution: R, points along each axis.
         truncation: values are clamped to +-truncation (cube half-size 1).
@@ -121,23 +94,12 @@ def sample_visible_surface(
     Raises:
         ValueError: no face has an area, or nearly every point is hidden.
     """
-    corners = np.asarray(vertices, np.float64)[np.asarray(faces)]
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    areas = np.linalg.norm(normals, axis=1)
-    if not areas.sum() > 0:
-        raise ValueError("faces must have an area, got only degenerate ones")
     voxel = 2.0 / sdf.shape[0]
     found, missing = [], count
     for _ in range(20):
-        face = rng.choice(len(areas), size=2 * missing + 64, p=areas / areas.sum())
-        u, v = rng.random((2, len(face), 1))
-        u, v = np.where(u + v > 1, 1 - u, u), np.where(u + v > 1, 1 - v, v)
-        a, b, c = corners[face].transpose(1, 0, 2)
-        points = a + u * (b - a) + v * (c - a)
+        points, normals = sample_surface(vertices, faces, 2 * missing + 64, rng)
         visible = interpolate(sdf, points) > -1.25 * voxel
-        found.append(
-            np.stack([points[visible], normals[face][visible] / areas[face][visible, None]])
-        )
+        found.append(np.stack([points[visible], normals[visible]]))
         missing -= int(visible.sum())
         if missing <= 0:
             break

@@ -177,12 +177,12 @@ def winding_numbers(parts: Parts, boxes: Boxes) -> np.ndarray:
 
     Every solid is closed by its lids, so the faces crossed along a grid column count the winding
     number exactly. An edge is tested in one direction only, whichever face asks, so that no column
-    slips between two faces.
+    slips between two faces, be it on their edge.
     """
     keep = parts.solid[parts.part]
     faces = np.concatenate([parts.faces[keep], parts.lids])
     part = np.concatenate([parts.part[keep], parts.lid_part])
-    corners = parts.vertices[faces] + np.array([3.1e-7, 7.3e-7, 0])  # no column through a vertex
+    corners = parts.vertices[faces] + np.array([3.1e-7, 7.3e-7, 0])  # few columns near a vertex
     low = np.ceil((corners[..., :2].min(1) + 1) / boxes.voxel - 0.5).astype(np.int64)
     high = np.floor((corners[..., :2].max(1) + 1) / boxes.voxel - 0.5).astype(np.int64)
     face, column = lattice(low, high)
@@ -192,9 +192,10 @@ def winding_numbers(parts: Parts, boxes: Boxes) -> np.ndarray:
         turned = faces[face, first] > faces[face, second]
         start = np.where(turned[:, None], corners[face, second], corners[face, first])
         stop = np.where(turned[:, None], corners[face, first], corners[face, second])
-        side = (stop[:, 0] - start[:, 0]) * (y - start[:, 1]) - (stop[:, 1] - start[:, 1]) * (
-            x - start[:, 0]
-        )
+        along, aside = (stop - start)[:, :2].T
+        side = along * (y - start[:, 1]) - aside * (x - start[:, 0])
+        # a column on an edge counts as moved by an infinitely small step in x, and less in y
+        side = np.where(side == 0, 1e-300 * np.where(aside != 0, -aside, along), side)
         sides.append(np.where(turned, -side, side))
     side = np.stack(sides, axis=1)
     up, down = side.min(1) > 0, side.max(1) < 0

@@ -85,7 +85,7 @@ def _clean(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndar
             f"vertices and faces must be (V, 3) and (F, 3), got {vertices.shape} and {faces.shape}"
         )
     if not np.isfinite(vertices).all() or (len(vertices) and np.abs(vertices).max() > 1):
-        raise ValueError("vertices must be finite and inside [-1, 1]^3; call normalise first")
+        raise ValueError("vertices must be finite and inside [-1, 1]^3; call fit_frame first")
     if len(faces) and (faces.min() < 0 or faces.max() >= len(vertices)):
         raise ValueError(
             f"faces must index the {len(vertices)} vertices, got {faces.min()}..{faces.max()}"

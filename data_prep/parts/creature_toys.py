@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from creature_figure import RIGHT, Figure, arms, draw_figure, ears, eyes, legs, trunk
-from creature_parts import Builder, arc, vec
+
+from .creature_figure import RIGHT, Figure, arms, draw_figure, ears, eyes, legs, trunk
+from .creature_parts import Builder, arc, vec
 
 
 def toy(b: Builder) -> None:

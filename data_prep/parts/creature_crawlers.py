@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from creature_parts import Builder, arc, vec
+
+from .creature_parts import Builder, arc, vec
 
 
 def insect(b: Builder) -> None:
@@ -26,46 +27,10 @@ def insect(b: Builder) -> None:
     b.chain("Abdomen", path[[1, 2, 4]][:count] if count > 1 else path[1:2], root)
     neck = b.joint("Neck", (middle + head) / 2, root) if b.chance(0.3) else root
     top = b.joint("Head", head - vec(0, 0, 0.3 * skull), neck)
-    if b.chance(0.6):
-        b.ball(head + skull * vec(0.6, 0.4, 0.5), skull * b.u(0.2, 0.45), True)
-    if b.chance(0.5):
-        feeler = head + skull * vec(0.4, 0.7, 0.5)
-        way = vec(b.u(0, 0.15), b.u(0.05, 0.3), b.u(0.05, 0.3))
-        b.tube(
-            (feeler, feeler + 0.6 * way, feeler + way * (1, 0.9, 1.2)), (0.015, 0.012, 0.01), True
-        )
-        if b.chance(0.4):
-            b.limbs("Antenna", (feeler, feeler + 0.6 * way), top)
-    pairs = 4 if eight else 3
-    reach, knee_up, thin = b.u(0.3, 0.8), b.u(0.05, 0.4), b.u(0.015, 0.04)
-    simple = b.chance(0.3)
-    for k, angle in enumerate(np.radians(np.linspace(b.u(35, 55), -b.u(35, 60), pairs))):
-        way = vec(np.cos(angle), 0, np.sin(angle))
-        hip = middle + way * size * 0.75 + vec(0, -0.1 * size, 0)
-        knee = hip + way * reach * 0.4 + vec(0, knee_up, 0)
-        shin = hip + way * reach * 0.85 + vec(0, 0.1 * knee_up - 0.35 * y, 0)
-        foot = hip + way * reach
-        foot[1] = 0.015
-        legs = np.stack((hip, knee, foot) if simple else (hip, knee, shin, foot))
-        b.tube(legs, thin * np.linspace(1.3, 0.7, len(legs)), True)
-        b.limbs(f"Leg{k + 1}_", legs if b.chance(0.75) else legs[:-1], root)
+    _face(b, head, skull, top)
+    _insect_legs(b, middle, size, 4 if eight else 3, root)
     if b.chance(0.35):
-        base = middle + vec(0.35 * size, 0.5 * size, 0)
-        for k in range(1 + b.chance(0.3)):
-            way = vec(b.u(0.3, 0.8), b.u(0, 0.3), -b.u(0.1, 0.6))
-            wide = vec(0, 0, b.u(0.08, 0.2))
-            rim = np.stack(
-                (
-                    base,
-                    base + 0.6 * way + wide,
-                    base + way,
-                    base + 0.7 * way - wide,
-                    base - 0.2 * wide,
-                )
-            )
-            b.fin(rim, True, 0.01, hub=base + 0.5 * way)
-            share = (0.05, 0.5)[: 1 + b.chance(0.3)]
-            b.limbs(f"Wing{k + 1}_", [base + v * way for v in share], root)
+        _wings(b, middle + vec(0.35 * size, 0.5 * size, 0), root)
     if b.chance(0.12):
         claw = head + vec(0.7 * size, 0, 0.1)
         arm = np.stack(
@@ -78,6 +43,55 @@ def insect(b: Builder) -> None:
         b.tube(arm, (0.03, 0.035, 0.05), True)
         b.ball(arm[-1], (0.09, 0.06, 0.13), True)
         b.limbs("Claw", arm, root)
+
+
+def _face(b: Builder, head: np.ndarray, skull: float, top: int) -> None:
+    """Eyes and feelers at times."""
+    if b.chance(0.6):
+        b.ball(head + skull * vec(0.6, 0.4, 0.5), skull * b.u(0.2, 0.45), True)
+    if b.chance(0.5):
+        feeler = head + skull * vec(0.4, 0.7, 0.5)
+        way = vec(b.u(0, 0.15), b.u(0.05, 0.3), b.u(0.05, 0.3))
+        b.tube(
+            (feeler, feeler + 0.6 * way, feeler + way * (1, 0.9, 1.2)), (0.015, 0.012, 0.01), True
+        )
+        if b.chance(0.4):
+            b.limbs("Antenna", (feeler, feeler + 0.6 * way), top)
+
+
+def _insect_legs(b: Builder, middle: np.ndarray, size: float, pairs: int, root: int) -> None:
+    """Pairs of legs around a thorax of half length `size`."""
+    reach, knee_up, thin = b.u(0.3, 0.8), b.u(0.05, 0.4), b.u(0.015, 0.04)
+    simple = b.chance(0.3)
+    for k, angle in enumerate(np.radians(np.linspace(b.u(35, 55), -b.u(35, 60), pairs))):
+        way = vec(np.cos(angle), 0, np.sin(angle))
+        hip = middle + way * size * 0.75 + vec(0, -0.1 * size, 0)
+        knee = hip + way * reach * 0.4 + vec(0, knee_up, 0)
+        shin = hip + way * reach * 0.85 + vec(0, 0.1 * knee_up - 0.35 * middle[1], 0)
+        foot = hip + way * reach
+        foot[1] = 0.015
+        legs = np.stack((hip, knee, foot) if simple else (hip, knee, shin, foot))
+        b.tube(legs, thin * np.linspace(1.3, 0.7, len(legs)), True)
+        b.limbs(f"Leg{k + 1}_", legs if b.chance(0.75) else legs[:-1], root)
+
+
+def _wings(b: Builder, base: np.ndarray, root: int) -> None:
+    """One or two pairs of wings at `base`, on the left."""
+    for k in range(1 + b.chance(0.3)):
+        way = vec(b.u(0.3, 0.8), b.u(0, 0.3), -b.u(0.1, 0.6))
+        wide = vec(0, 0, b.u(0.08, 0.2))
+        rim = np.stack(
+            (
+                base,
+                base + 0.6 * way + wide,
+                base + way,
+                base + 0.7 * way - wide,
+                base - 0.2 * wide,
+            )
+        )
+        b.fin(rim, True, 0.01, hub=base + 0.5 * way)
+        share = (0.05, 0.5)[: 1 + b.chance(0.3)]
+        b.limbs(f"Wing{k + 1}_", [base + v * way for v in share], root)
 
 
 def snake(b: Builder) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from creature_parts import Builder, arc, vec
+
+from .creature_parts import Builder, arc, vec
 
 
 def _tail(b: Builder, start: np.ndarray, long: float, pitch: float, thick: float, parent: int,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from creature_parts import BOX, Builder, vec
+
+from .creature_parts import BOX, Builder, vec
 
 RIGHT = vec(-1.0, 1, 1)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from creature_parts import Builder, curve, vec
+
+from .creature_parts import Builder, curve, vec
 
 
 @dataclass(frozen=True)

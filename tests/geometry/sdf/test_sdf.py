@@ -4,38 +4,17 @@ import numpy as np
 import pytest
 
 pytest.importorskip("igl")
-trimesh = pytest.importorskip("trimesh")
 
-from geoflow.geometry.sdf import (  # noqa: E402
+from solids import ball, box, box_sdf, grid_points, join
+
+from geoflow.geometry.sdf import (
     interpolate,
     mesh_to_sdf,
-    normalise,
     sample_visible_surface,
 )
 
 R, TRUNCATION = 32, 0.1
 VOXEL = 2 / R
-
-
-def grid_points(resolution: int = R) -> np.ndarray:
-    axis = -1 + (np.arange(resolution) + 0.5) * 2 / resolution
-    return np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1)
-
-
-def box(extents, centre=(0, 0, 0)):
-    mesh = trimesh.creation.box(extents)
-    return np.asarray(mesh.vertices) + centre, np.asarray(mesh.faces)
-
-
-def box_sdf(points, extents, centre=(0, 0, 0)):
-    q = np.abs(points - np.asarray(centre)) - np.asarray(extents) / 2
-    return np.linalg.norm(q.clip(0), axis=-1) + np.minimum(q.max(-1), 0)
-
-
-def join(*meshes):
-    first = np.cumsum([0, *(len(vertices) for vertices, _ in meshes)])
-    faces = [faces + start for (_, faces), start in zip(meshes, first, strict=False)]
-    return np.concatenate([vertices for vertices, _ in meshes]), np.concatenate(faces)
 
 
 def clamped(values):
@@ -44,15 +23,14 @@ def clamped(values):
 
 @pytest.fixture(scope="module")
 def sphere():
-    mesh = trimesh.creation.icosphere(4, 0.6)
-    return np.asarray(mesh.vertices), np.asarray(mesh.faces)
+    return ball(0.6)
 
 
 def test_axes_pitch_and_sign_of_a_box_off_centre():
     extents, centre = (1.2, 0.8, 0.5), (0.2, -0.3, 0.1)
     sdf = mesh_to_sdf(*box(extents, centre), R)
     assert sdf.dtype == np.float32 and sdf.shape == (R, R, R)
-    np.testing.assert_allclose(sdf, clamped(box_sdf(grid_points(), extents, centre)), atol=1e-6)
+    np.testing.assert_allclose(sdf, clamped(box_sdf(grid_points(R), extents, centre)), atol=1e-6)
 
 
 @pytest.mark.parametrize("damage", ["none", "inside out", "soup", "repeated", "hole"])
@@ -67,7 +45,7 @@ def test_sphere(sphere, damage):
         faces = np.concatenate([faces, faces[::2], faces[::3, ::-1], faces[:5, [0, 0, 1]]])
     elif damage == "hole":
         faces = faces[9:]
-    exact = clamped(np.linalg.norm(grid_points(), axis=-1) - 0.6)
+    exact = clamped(np.linalg.norm(grid_points(R), axis=-1) - 0.6)
     error = np.abs(mesh_to_sdf(vertices, faces, R) - exact)
     assert np.quantile(error, 0.999) < 0.004
     if damage != "hole":
@@ -79,7 +57,7 @@ def test_open_box_is_hollow_with_walls_of_the_least_thickness():
     top = (vertices[faces][..., 1] > 0.59).all(1)
     # finer faces, so that the rim is more than 2 % of the edges
     sdf = mesh_to_sdf(vertices, faces[~top], R)
-    inside = grid_points()[(np.abs(grid_points()) < 0.6 - VOXEL).all(-1)]
+    inside = grid_points(R)[(np.abs(grid_points(R)) < 0.6 - VOXEL).all(-1)]
     assert (interpolate(sdf, inside) > 0).all(), "the box was filled"
     walls = np.array([[0.6, 0, 0], [-0.6, 0.1, 0.2], [0, -0.6, 0], [0.1, 0.2, 0.6]])
     assert (interpolate(sdf, walls) < -0.3 * VOXEL).all()
@@ -90,7 +68,7 @@ def test_union_of_overlapping_parts_one_inside_out():
     first, second = ((0.8, 0.6, 0.6), (-0.2, 0, 0)), ((0.8, 0.4, 0.4), (0.3, 0.05, 0))
     vertices, faces = box(*second)
     sdf = mesh_to_sdf(*join(box(*first), (vertices, faces[:, ::-1])), R)
-    exact = np.minimum(box_sdf(grid_points(), *first), box_sdf(grid_points(), *second))
+    exact = np.minimum(box_sdf(grid_points(R), *first), box_sdf(grid_points(R), *second))
     assert ((sdf < 0) == (exact < 0)).all()
     outside = exact >= 0
     np.testing.assert_allclose(sdf[outside], clamped(exact)[outside], atol=1e-5)
@@ -101,7 +79,7 @@ def test_open_sheet_beside_a_solid_does_not_bulge():
     solid = ((1.2, 0.2, 1.2), (0, 0.3, 0))
     sheet = np.array([[-0.6, -0.4, 0.6], [0.6, -0.4, 0.6], [0.6, 0.1, 0.6], [-0.6, 0.1, 0.6]])
     sdf = mesh_to_sdf(*join(box(*solid), (sheet, np.array([[0, 1, 2], [0, 2, 3]]))), R)
-    below = grid_points()[(np.abs(grid_points() - [0, -0.1, 0]) < [0.5, 0.2, 0.4]).all(-1)]
+    below = grid_points(R)[(np.abs(grid_points(R) - [0, -0.1, 0]) < [0.5, 0.2, 0.4]).all(-1)]
     assert (interpolate(sdf, below) > 0).all()
 
 
@@ -120,7 +98,7 @@ def test_solid_left_in_three_patches_with_unlike_rims_is_closed():
     shift = np.array([0, 0.002, 0])  # not weldable
     mesh = join((np.concatenate([low, low + up]), band), (corner - shift, lid), (corner + up, lid))
     sdf = mesh_to_sdf(*mesh, R)
-    exact = clamped(box_sdf(grid_points(), (1.4, 0.25, 1.4)))
+    exact = clamped(box_sdf(grid_points(R), (1.4, 0.25, 1.4)))
     np.testing.assert_allclose(sdf, exact, atol=0.004)
 
 
@@ -137,24 +115,16 @@ def test_thin_plate_survives_wherever_it_lies(place):
 def test_thin_leg_survives_and_the_thick_seat_keeps_its_size(place):
     leg, seat = ((0.02, 0.8, 0.02), (place, -0.3, place)), ((1.0, 0.3, 1.0), (0, 0.2, 0))
     sdf = mesh_to_sdf(*join(box(*leg), box(*seat)), R)
-    below = [j for j in range(R) if -0.65 < grid_points()[0, j, 0, 1] < 0.0]
+    below = [j for j in range(R) if -0.65 < grid_points(R)[0, j, 0, 1] < 0.0]
     assert (sdf[:, below] < 0).any(axis=(0, 2)).all(), "the leg is cut"
-    far = np.abs(grid_points()[..., 0]) > 0.3
-    exact = clamped(box_sdf(grid_points(), *seat))
+    far = np.abs(grid_points(R)[..., 0]) > 0.3
+    exact = clamped(box_sdf(grid_points(R), *seat))
     np.testing.assert_allclose(sdf[far], exact[far], atol=1e-5)
 
 
 def test_touching_parts_leave_no_seam_inside():
     sdf = mesh_to_sdf(*join(box((0.8, 1, 1), (-0.4, 0, 0)), box((0.8, 1, 1), (0.4, 0, 0))), R)
     assert sdf[R // 2, R // 2, R // 2] < -0.9 * VOXEL
-
-
-def test_normalise_round_trip():
-    vertices = np.random.default_rng(0).normal(size=(50, 3)) * [1, 5, 2] + 7
-    moved, centre, scale = normalise(vertices)
-    assert np.isclose(np.ptp(moved, axis=0).max(), 1.8)
-    np.testing.assert_allclose(moved.max(0), -moved.min(0))
-    np.testing.assert_allclose(moved * scale + centre, vertices)
 
 
 def test_visible_points_lie_on_the_union_and_point_outward():
@@ -176,7 +146,7 @@ def test_visible_points_lie_on_the_union_and_point_outward():
     [
         (np.zeros((3, 2)), np.zeros((1, 3), int), "must be"),
         (np.full((3, 3), np.nan), np.array([[0, 1, 2]]), "finite"),
-        (np.eye(3) * 2, np.array([[0, 1, 2]]), "normalise"),
+        (np.eye(3) * 2, np.array([[0, 1, 2]]), "fit_frame"),
         (np.eye(3) / 2, np.array([[0, 1, 3]]), "faces must index"),
         (np.eye(3) / 2, np.array([[0, 1, 1]]), "area"),
         (np.zeros((0, 3)), np.zeros((0, 3), int), "area"),
@@ -185,8 +155,3 @@ def test_visible_points_lie_on_the_union_and_point_outward():
 def test_bad_meshes_are_refused(vertices, faces, message):
     with pytest.raises(ValueError, match=message):
         mesh_to_sdf(vertices, faces, R)
-
-
-def test_normalise_refuses_a_point():
-    with pytest.raises(ValueError, match="extent"):
-        normalise(np.ones((4, 3)))

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import numpy as np
+import typer
 
 from geoflow import write_mesh
-from geoflow.cli.errors import check_least, note, usage
-from geoflow.cli.progress import progress_bar
+from geoflow.checks import ArgumentError
+from geoflow.cli import note, progress_bar
 from geoflow.files import check_target
-from geoflow.joints import Character, read_characters, write_characters
+from geoflow.joints import Character, joint_diameters, read_characters, write_characters
 
 KEEP_EVERY = 500
+# Arguments of the scripts.
+Out = Annotated[Path, typer.Argument(help="File to write.")]
+Count = Annotated[int, typer.Option(min=1, help="How many.")]
+Seed = Annotated[int, typer.Option(min=0, help="Number k depends on (seed, k).")]
+Points = Annotated[int, typer.Option(min=64, help="Surface points of each.")]
+Meshes = Annotated[Path | None, typer.Option(help="Folder for a .glb of each, replaced.")]
 
 
 class Mesh(Protocol):
@@ -28,12 +35,26 @@ Draw = Callable[[int], tuple[Character, Mesh]]
 """Makes number k, which must depend on nothing but k."""
 
 
-def check_request(out: Path, meshes: Path | None, *, count: int, seed: int, points: int) -> None:
+def to_character(
+    name: str,
+    category: str,
+    surface: tuple[np.ndarray, np.ndarray],
+    joints: np.ndarray,
+    parents: np.ndarray,
+    names: tuple[str, ...],
+) -> Character:
+    """Points and normals (N, 3) with a skeleton (J, 3) in one frame, as they are stored."""
+    points, normals, at = (array.astype(np.float32) for array in (*surface, joints))
+    sizes = joint_diameters(joints, parents, surface[0])
+    return Character(name, category, points, normals, at, parents, names, sizes)
+
+
+def check_request(out: Path, meshes: Path | None) -> None:
     """Fails at once where a command cannot be carried out; makes the folder for meshes."""
-    check_least(1, count=count)
-    check_least(0, seed=seed)
-    check_least(64, points=points)
-    usage(lambda: check_target(out, overwrite=True))
+    try:
+        check_target(out, overwrite=True)
+    except ValueError as error:
+        raise ArgumentError(str(error)) from None
     if meshes is not None:
         meshes.mkdir(parents=True, exist_ok=True)
 
