@@ -6,15 +6,18 @@ import gradio as gr
 from gradio.themes import Base, Default
 
 from geoflow import __version__
-from geoflow_app import blender, compare, generate, joints, meshes, surface
-from geoflow_app.ui import Context, Tab
+from geoflow_app.parts.ui import Context, Tab
+from geoflow_app.tabs import blender, joints, surface
+from geoflow_app.tabs.compare import CompareTab
+from geoflow_app.tabs.generate import GenerateTab
+from geoflow_app.tabs.meshes import MeshTab
 
 TABS: list[Tab] = [
-    Tab("Generate", generate.build),
-    Tab("Compare", compare.build),
-    Tab("Your mesh", meshes.build),
-    Tab("Joints", joints.build, joints.ready),
-    Tab("Surface from points", surface.build, surface.ready),
+    Tab("Generate", GenerateTab),
+    Tab("Compare", CompareTab),
+    Tab("Your mesh", MeshTab),
+    Tab("Joints", joints.JointsTab, joints.ready),
+    Tab("Surface from points", surface.SurfaceTab, surface.ready),
     Tab("Use from Blender", blender.build),
 ]
 """A tab adds itself with one line here; `ready` leaves it out where its module is missing."""

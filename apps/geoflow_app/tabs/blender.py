@@ -7,10 +7,10 @@ from typing import Any
 import gradio as gr
 
 from geoflow import Noise
-from geoflow_app.exports import faces_of
-from geoflow_app.files import export_one
-from geoflow_app.studio import DEFAULT_STEPS, MAX_SEED, settings_of, whole
-from geoflow_app.ui import MODEL, Context, one_line
+from geoflow_app.parts.files import export_one
+from geoflow_app.parts.ui import MODEL, PRIVATE, Context, one_line
+from geoflow_app.server.settings import DEFAULT_STEPS, MAX_SEED, settings_of, whole
+from geoflow_app.tabs.exports import faces_of
 
 SNIPPET = '''\
 # Paste into Blender's Text Editor (Scripting tab) and press Run. Nothing has to be installed.
@@ -84,7 +84,7 @@ def build(context: Context) -> None:
         studio, settings = context.studio, settings_of(steps, guidance, resolution)
         most, number = faces_of(faces), whole("seed", seed, 0, MAX_SEED)
         name = studio.generator.category_of(0, category)
-        session = context.sessions.of(request.session_hash)
+        session = context.session(request)
         job = session.begin()
         title = f"{name}, seed {number}"
         item, _ = studio.make(job, Noise.of_shape(number), name, settings, title)
@@ -125,4 +125,4 @@ def build(context: Context) -> None:
         file = gr.File(label="file")
         button = gr.Button()
     button.click(one_line(make_file), inputs, file, api_name="make_file", **MODEL)
-    gr.on(None, snippet, None, code, api_visibility="private", queue=False)  # as the page opens
+    gr.on(None, snippet, None, code, **PRIVATE)  # as the page opens
