@@ -26,6 +26,6 @@ def test_nothing_is_imported_from_above_or_from_inside_a_room(name):
         package, *rest = found.split(".")
         if package == "geoflow_app" and room and room[0] in LADDER:
             assert LADDER.index(rest[0]) <= LADDER.index(room[0]), found
-        if package == "geoflow":  # geoflow.NAME, or geoflow.ROOM.NAME
-            inside = APPS.parent / "geoflow" / Path(*rest[:2]).with_suffix(".py")
-            assert len(rest) <= 2 and (len(rest) < 2 or not inside.is_file()), found
+        if package == "geoflow" and len(rest) > 1:  # geoflow.ROOM.NAME
+            inside = APPS.parent.joinpath(package, *rest).with_suffix(".py")
+            assert len(rest) == 2 and not inside.is_file(), found
