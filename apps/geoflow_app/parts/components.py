@@ -68,6 +68,7 @@ def viewer(label: str, height: int) -> gr.Model3D:
         clear_color=BACK,
         camera_position=(*ANGLES, None),
         interactive=False,
+        elem_classes="viewer",
     )
 
 

@@ -32,10 +32,11 @@ class MeshTab:
                     f"<p class='note'>{' '.join(MESHES)}. stl and 3mf: taken to be in "
                     "millimetres, z up; the others in metres, y up. Only the geometry is read.</p>"
                 )
-                exports.build(context, self.chosen, zips=False, api_name="export_opened")
             with gr.Column(scale=6, min_width=420):
                 view = viewer("Your mesh", 430)
                 facts = gr.HTML(EMPTY)
+            with gr.Column(scale=3, min_width=260):
+                exports.build(context, self.chosen, zips=False, api_name="export_opened")
         outputs = [view, facts, self.chosen]
         opened = upload.upload(
             one_line(self.open), upload, outputs, api_name="open_mesh", show_progress_on=upload,

@@ -7,12 +7,14 @@ from typing import Any
 import gradio as gr
 
 from geoflow_app.parts.components import facts_html, gallery_value, in_viewer, unchecked
-from geoflow_app.parts.ui import LIGHT, MODEL, Context, WalkControls, one_line
+from geoflow_app.parts.ui import LIGHT, MODEL, PRIVATE, Context, WalkControls, one_line
 from geoflow_app.server.frames import STEP, Frames, Walk
 from geoflow_app.server.sessions import Session
 from geoflow_app.server.settings import settings_of
 
 HELP = "Click two shapes in the gallery one after the other, then Between these two."
+
+INTO_VIEW = "() => document.querySelector('#walk').scrollIntoView({block: 'nearest'})"
 
 
 class WalkPanel:
@@ -42,6 +44,7 @@ class WalkPanel:
             show_progress="hidden",
             **LIGHT,
         )
+        opened.success(None, js=INTO_VIEW, **PRIVATE)
         opened.success(one_line(self.frame), ends, api_visibility="private", **drawn)
         self.position.input(
             one_line(self.frame), ends, api_name="walk", trigger_mode="always_last", **drawn
