@@ -15,7 +15,7 @@ from app_load import CHROMIUM_FLAGS, ROOT, chromium, running
 
 PHONE: dict[str, Any] = {
     "viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True,
-    "device_scale_factor": 2,
+    "device_scale_factor": 1.5,
 }  # fmt: skip
 
 
@@ -87,7 +87,7 @@ def phone(page: Any) -> None:
     page.get_by_label("Seed", exact=True).fill("3")
     page.click("#generate")
     page.wait_for_function("document.querySelectorAll('#shapes img').length >= 4")
-    page.evaluate("document.querySelector('#generate').scrollIntoView()")
+    page.evaluate("document.querySelector('.viewer').scrollIntoView()")
 
 
 def main() -> None:

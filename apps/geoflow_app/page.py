@@ -37,6 +37,7 @@ PHONE = """
   .gradio-container input:is([type=radio], [type=checkbox]) { min-height: 20px; min-width: 20px; }
   .gradio-container .viewer, .gradio-container #shapes, #shapes .grid-wrap {
     min-width: 100% !important; height: 320px !important; max-height: 320px !important; }
+  .gradio-container .lg { padding: 4px 8px; font-size: 15px; }
   .gradio-container #frame { max-width: none; }
   .gradio-container .facts { grid-template-columns: 1fr; }
 }
