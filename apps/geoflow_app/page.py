@@ -7,7 +7,8 @@ from gradio.themes import Base, Default
 
 from geoflow import __version__
 from geoflow_app.parts.ui import Context, Tab
-from geoflow_app.tabs import blender, joints, surface
+from geoflow_app.tabs import joints, surface
+from geoflow_app.tabs.blender import BlenderTab
 from geoflow_app.tabs.compare import CompareTab
 from geoflow_app.tabs.generate import GenerateTab
 from geoflow_app.tabs.meshes import MeshTab
@@ -18,7 +19,7 @@ TABS: list[Tab] = [
     Tab("Your mesh", MeshTab),
     Tab("Joints", joints.JointsTab, joints.ready),
     Tab("Surface from points", surface.SurfaceTab, surface.ready),
-    Tab("Use from Blender", blender.build),
+    Tab("Use from Blender", BlenderTab),
 ]
 """A tab adds itself with one line here; `ready` leaves it out where its module is missing."""
 
@@ -37,7 +38,7 @@ PHONE = """
   .gradio-container input:is([type=radio], [type=checkbox]) { min-height: 20px; min-width: 20px; }
   .gradio-container .viewer, .gradio-container #shapes, #shapes .grid-wrap {
     min-width: 100% !important; height: 320px !important; max-height: 320px !important; }
-  .gradio-container .lg { padding: 4px 8px; font-size: 15px; }
+  .gradio-container button.lg { padding: 4px 8px; font-size: 15px; }
   .gradio-container #frame { max-width: none; }
   .gradio-container .facts { grid-template-columns: 1fr; }
 }
