@@ -1,5 +1,6 @@
 from .colours import Colours as Colours
 from .colours import read_coloured_mesh as read_coloured_mesh
+from .meshes import Z_UP as Z_UP
 from .meshes import check_digits as check_digits
 from .meshes import read_cloud as read_cloud
 from .meshes import read_mesh as read_mesh

@@ -6,7 +6,6 @@ from .model import Skeleton as Skeleton
 from .picture import skeleton_parts as skeleton_parts
 from .rig import RiggedMesh as RiggedMesh
 from .rig import rig_mesh as rig_mesh
-from .rig import upright as upright
 from .rig import write_rig as write_rig
 from .rigs import Character as Character
 from .rigs import read_characters as read_characters

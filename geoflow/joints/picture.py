@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from geoflow.files import write_atomically
-from geoflow.joints.rig import RiggedMesh, upright
+from geoflow.geometry.frames import to_y_up
+from geoflow.joints.rig import RiggedMesh
 from geoflow.joints.skin import pose_mesh
 from geoflow.render.studio import CLAY, Part, Studio
 from geoflow.render.tiles import check_png, join_tiles
@@ -38,7 +39,7 @@ def render_rig(
 
     path = Path(path)
     check_png(path, overwrite=overwrite)
-    vertices, joints = upright(rig.vertices, rig.up), upright(rig.joints, rig.up)
+    vertices, joints = to_y_up(rig.vertices, rig.up), to_y_up(rig.joints, rig.up)
     used = vertices[np.unique(rig.faces)]
     centre = (used.min(0) + used.max(0)) / 2
     scale = 1 / np.ptp(used, axis=0).max()

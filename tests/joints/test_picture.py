@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from geoflow.geometry.frames import from_y_up
 from geoflow.joints import picture
-from geoflow.joints.rig import RiggedMesh, own_frame
+from geoflow.joints.rig import RiggedMesh
 from geoflow.joints.skin import Skin
 from geoflow.render import studio
 
@@ -49,7 +50,7 @@ def rig(up):
     skin.joints[y > 0, 0] = 1
     joints = np.array([[0, -1, 0], [0, 0, 0]], float)
     return RiggedMesh(
-        own_frame(5 * vertices, up), faces, own_frame(5 * joints, up), np.array([-1, 0]),
+        from_y_up(5 * vertices, up), faces, from_y_up(5 * joints, up), np.array([-1, 0]),
         np.ones(2, np.float32), ["root", "middle"], skin, up,
     )  # fmt: skip
 

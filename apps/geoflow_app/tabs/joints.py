@@ -9,28 +9,29 @@ from typing import Any
 import gradio as gr
 
 import geoflow
-from geoflow_app import exports, meshes, rigs
-from geoflow_app.example_character import example_character
-from geoflow_app.sessions import Item
-from geoflow_app.studio import DEFAULT_STEPS, MAX_STEPS, whole
-from geoflow_app.ui import (
-    LIGHT,
-    MODEL,
-    Context,
+from geoflow.checks import one_of
+from geoflow_app.parts import rigs
+from geoflow_app.parts.components import (
+    UPRIGHT,
+    axis_of,
     facts_table,
-    from_page,
     hidden_number,
     in_viewer,
-    local_file,
-    one_line,
+    mesh_upload,
+    steps_slider,
     unchecked,
+    up_choice,
     viewer,
 )
+from geoflow_app.parts.example_character import example_character
+from geoflow_app.parts.files import MAX_MEGABYTES, MESHES, own_axis, plain_stem
+from geoflow_app.parts.ui import LIGHT, MODEL, PRIVATE, Context, once, one_line
+from geoflow_app.server.sessions import Item
+from geoflow_app.server.settings import DEFAULT_STEPS, MAX_STEPS, whole
+from geoflow_app.tabs import exports
 
 CHECKPOINT = "characters"
-UPS = {"y, facing +z": "y", "z, facing -y": "z"}
 KINDS = ["any", "body", "creature"]
-TURNED = (".stl", ".3mf")  # read_user_mesh makes them y up itself
 KEPT, FEW_JOINTS = 4, 4
 EMPTY = "<p class='hint'>Choose a character's mesh, or click An example.</p>"
 WORKING = "<p class='hint'>Looking for the joints; the first time takes longer.</p>"
@@ -52,16 +53,9 @@ class JointsTab:
         self.chosen = hidden_number(label="rig")
         with gr.Row():
             with gr.Column(scale=3, min_width=260):
-                upload = local_file(
-                    label=f"Mesh file, at most {meshes.MAX_MEGABYTES} MB",
-                    file_types=meshes.ENDINGS,
-                    height=150,
-                    elem_id="character",
-                )
+                upload = mesh_upload("Mesh file", MESHES, "character")
                 example = gr.Button("An example", size="sm")
-                up = unchecked(
-                    gr.Radio(list(UPS), value=next(iter(UPS)), label="Up axis of the mesh")
-                )
+                up = up_choice("Up axis of the mesh")
                 gr.HTML("<p class='note'>stl and 3mf are taken to be z up, whatever is chosen.</p>")
                 kind = unchecked(
                     gr.Radio(
@@ -69,12 +63,7 @@ class JointsTab:
                         info="body: the joints of a human; creature: any rig",
                     )
                 )  # fmt: skip
-                steps = unchecked(
-                    gr.Slider(
-                        1, MAX_STEPS, DEFAULT_STEPS, step=1, label="Steps", info="Network calls",
-                        elem_id="joint-steps",
-                    )
-                )  # fmt: skip
+                steps = steps_slider(DEFAULT_STEPS, info="Network calls", elem_id="joint-steps")
                 go = gr.Button("Find the joints", variant="primary", elem_id="find")
                 stop = gr.Button("Stop", size="sm", elem_id="stop-joints")
             with gr.Column(scale=6, min_width=420):
@@ -95,13 +84,9 @@ class JointsTab:
             one_line(self.find), inputs, outputs, api_visibility="private", **progress, **MODEL
         )
         for event in (found, shown):
-            event.success(exports.no_file, None, download, api_visibility="private", queue=False)
-            event.failure(
-                lambda: (None, EMPTY, None), None, outputs, api_visibility="private", queue=False
-            )
-        stop.click(
-            self.stop, None, facts, api_visibility="private", cancels=[found, shown], queue=False
-        )
+            event.success(exports.no_file, None, download, **PRIVATE)
+            event.failure(lambda: (None, EMPTY, None), None, outputs, **PRIVATE)
+        stop.click(self.stop, None, facts, cancels=[found, shown], **PRIVATE)
 
     def _exports(self) -> gr.DownloadButton:
         """The format, and the download button."""
@@ -128,27 +113,19 @@ class JointsTab:
         """
         if not file:
             raise ValueError("joints need a mesh file; none was given; choose one, or the example")
-        axis = UPS.get(up, up)
-        if axis not in UPS.values():
-            raise ValueError(f"up must be one of {' or '.join(UPS)}; got {up!r}; choose one")
-        if kind not in KINDS:
-            raise ValueError(f"kind must be one of {', '.join(KINDS)}; got {kind!r}; choose one")
+        one_of("kind", kind, KINDS)
         calls = whole("steps", steps, 1, MAX_STEPS)
-        session = self.context.sessions.of(request.session_hash)
-        job, path = session.begin(), Path(file)
+        session, path = self.context.session(request), Path(file)
+        job, axis = session.begin(), own_axis(path, axis_of(up))
         yield None, WORKING, None
-        vertices, faces = geoflow.io.read_user_mesh(path, megabytes=meshes.MAX_MEGABYTES)
-        if path.suffix.lower() in TURNED:
-            axis = "y"
-        rig, seconds = self.context.studio.rig(job, vertices, faces, axis, kind, calls)
-        stem = meshes.plain_stem(path)
-        item = rigs.store_rig(job, rig, f"joints of {path.name[:60]}", stem, seconds)
+        vertices, faces = geoflow.io.read_user_mesh(path, megabytes=MAX_MEGABYTES)
+        rig, seconds = self.context.studio.rig(job.check, vertices, faces, axis, kind, calls)
+        title = f"joints of {path.name[:60]}"
+        item = rigs.store_rig(job, rig, title, plain_stem(path), seconds)
         job.check()
         session.add(item)
         session.keep(rigs.KIND, KEPT)
-        yield in_viewer(item, request), _facts(item), item.number
-        if from_page(request):
-            yield gr.skip(), gr.skip(), gr.skip()
+        yield from once(request, in_viewer(item, request), _facts(item), item.number)
 
     def example(self, request: gr.Request) -> Any:
         """A character made by code, as a file for /joints.
@@ -156,11 +133,11 @@ class JointsTab:
         Returns:
             the .glb, and its up axis.
         """
-        session = self.context.sessions.of(request.session_hash)
+        session = self.context.session(request)
         session.begin().check()
         mesh, path = example_character(), session.folder / "example.glb"
         geoflow.write_mesh(path, mesh.vertices, mesh.faces, mesh.normals, overwrite=True)
-        return str(path), next(iter(UPS))
+        return str(path), UPRIGHT
 
     def export(self, rig: float | None, kind: str, request: gr.Request) -> Any:
         """Write a rig to a file.
@@ -172,13 +149,13 @@ class JointsTab:
         Returns:
             the file.
         """
-        session = self.context.sessions.of(request.session_hash)
+        session = self.context.session(request)
         item = session.get_of(rigs.KIND, rig, MISSING)
         return str(rigs.export_rig(session.begin(), item, kind))
 
     def stop(self, request: gr.Request) -> str:
         """Stop what this page is making."""
-        self.context.sessions.of(request.session_hash).stop()
+        self.context.stop(request)
         return EMPTY
 
 
@@ -203,8 +180,3 @@ def _facts(item: Item) -> str:
 def ready(_: Context) -> bool:
     """Whether this installation has the network."""
     return geoflow.model.has_checkpoint(CHECKPOINT)
-
-
-def build(context: Context) -> None:
-    """The Joints tab."""
-    JointsTab(context)

@@ -11,22 +11,28 @@ import gradio as gr
 
 from geoflow import Noise
 from geoflow.checks import one_of
-from geoflow_app import exports, walk
-from geoflow_app.sessions import Item, Session, Settings
-from geoflow_app.studio import DEFAULT_STEPS, MAX_COUNT, MAX_SEED, MAX_STEPS, settings_of, whole
-from geoflow_app.ui import (
-    LIGHT,
-    MODEL,
-    Context,
+from geoflow_app.parts.components import (
+    category_choice,
     facts_html,
-    from_page,
     gallery_value,
     hidden_number,
     in_viewer,
-    one_line,
+    steps_slider,
     unchecked,
     viewer,
 )
+from geoflow_app.parts.ui import LIGHT, MODEL, Context, WalkControls, from_page, one_line
+from geoflow_app.server.sessions import Item, Session
+from geoflow_app.server.settings import (
+    DEFAULT_STEPS,
+    MAX_COUNT,
+    MAX_SEED,
+    ShapeSettings,
+    settings_of,
+    whole,
+)
+from geoflow_app.tabs import exports
+from geoflow_app.tabs.walk import WalkPanel
 
 EMPTY = "<p class='hint'>Choose a category and press Generate.</p>"
 
@@ -62,29 +68,20 @@ class GenerateTab:
                 self.clear_button = gr.Button("Clear the gallery", size="sm")
                 self.download = exports.build(context, self.chosen)
         self.outputs = [self.gallery, self.view, self.facts, self.seed, self.chosen, self.other]
-        self.walk = walk.WalkPanel(context, self)
+        how = (self.steps, self.guidance, self.resolution)
+        WalkPanel(
+            context,
+            WalkControls(self.chosen, self.other, self.between_button, *how, self.outputs),
+        )
         self._events()
 
     def _controls(self) -> None:
         self.chosen, self.other = hidden_number(label="shape"), hidden_number(label="other shape")
-        names = self.context.categories
-        first = "chair" if "chair" in names else names[0]
-        self.category = unchecked(
-            gr.Dropdown(names, value=first, label="Category", elem_id="category")
-        )
+        self.category = category_choice(self.context.categories, elem_id="category")
         self.seed = gr.Number(0, label="Seed", elem_id="seed")
         self.randomise = gr.Checkbox(True, label="Randomise the seed", elem_id="randomise")
         self.count = unchecked(gr.Slider(1, MAX_COUNT, 4, step=1, label="How many"))
-        self.steps = unchecked(
-            gr.Slider(
-                1,
-                MAX_STEPS,
-                DEFAULT_STEPS,
-                step=1,
-                label="Steps",
-                info="Network calls for a shape",
-            )
-        )
+        self.steps = steps_slider(DEFAULT_STEPS, info="Network calls for a shape")
         self.resolution = unchecked(
             gr.Radio([64, 128, 256], value=64, label="Resolution", info="64 is fastest")
         )
@@ -128,7 +125,7 @@ class GenerateTab:
             **MODEL,
         )
         self.stop_button.click(
-            self.stop, None, None, api_name="stop", cancels=[made, more], queue=False
+            self.context.stop, None, None, api_name="stop", cancels=[made, more], queue=False
         )
         self.gallery.select(
             one_line(self.select),
@@ -209,7 +206,7 @@ class GenerateTab:
         Returns:
             as generate.
         """
-        session = self.context.sessions.of(request.session_hash)
+        session = self.context.session(request)
         parent = session.get(shape)
         if parent.noise is None or parent.category is None or parent.settings is None:
             raise ValueError(f"{parent.title} is no generated shape; choose one of the gallery")
@@ -227,13 +224,13 @@ class GenerateTab:
     def fill(
         self,
         orders: list[tuple[Noise, str, str]],
-        settings: Settings,
+        settings: ShapeSettings,
         seed: int | None,
         request: gr.Request,
     ) -> Iterator[Any]:
         """Makes the shapes and yields the page's state as they come."""
         seen: list[Item] = []
-        session = self.context.sessions.of(request.session_hash)
+        session = self.context.session(request)
         job = session.begin()
         written = gr.skip() if seed is None else seed
         for place, item in self.context.studio.make_many(job, orders, settings):
@@ -249,18 +246,12 @@ class GenerateTab:
         if from_page(request):
             yield gallery, *[gr.skip()] * 4, other
         else:
-            yield (
-                gallery,
-                in_viewer(first, request),
-                facts_html(first),
-                written,
-                first.number,
-                other,
-            )
+            shown = (in_viewer(first, request), facts_html(first), written, first.number)
+            yield gallery, *shown, other
 
     def select(self, chosen: float | None, event: gr.SelectData, request: gr.Request) -> Any:
         """Open the clicked shape; the one shown before becomes the other end of a walk."""
-        session = self.context.sessions.of(request.session_hash)
+        session = self.context.session(request)
         path = str(((event.value or {}).get("image") or {}).get("path", ""))
         found = re.search(r"_(\d+)\.webp$", path)
         item = session.get(float(found[1]) if found else None)
@@ -270,24 +261,15 @@ class GenerateTab:
 
     def open_shape(self, shape: float, request: gr.Request) -> Any:
         """The .glb and the facts of a shape of the gallery, by its number."""
-        item = self.context.sessions.of(request.session_hash).get(shape)
+        item = self.context.session(request).get(shape)
         return in_viewer(item, request), facts_html(item)
-
-    def stop(self, request: gr.Request) -> None:
-        """Stop what this page is making."""
-        self.context.sessions.of(request.session_hash).stop()
 
     def clear(self, request: gr.Request) -> Any:
         """Delete the shapes of the gallery."""
-        self.context.sessions.of(request.session_hash).clear()
+        self.context.session(request).clear()
         return [], None, EMPTY, gr.skip(), None, None
 
     def _other(self, session: Session, number: int) -> int | None:
         """Another shape of the gallery, the nearest that can be walked to."""
         others = [item.number for item in session.gallery() if item.number != number]
         return others[0] if others else None
-
-
-def build(context: Context) -> None:
-    """The Generate tab."""
-    GenerateTab(context)

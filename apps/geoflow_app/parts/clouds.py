@@ -10,14 +10,13 @@ import numpy as np
 
 import geoflow
 from geoflow import SurfaceMesh
-from geoflow.shapes.reconstruct import Scan
-from geoflow_app.meshes import MAX_MEGABYTES, plain_stem
-from geoflow_app.scenes import add_parts
-from geoflow_app.sessions import Item, Job, save_arrays
-from geoflow_app.studio import SHOWN, Studio
+from geoflow.shapes import Scan
+from geoflow_app.parts.files import MAX_MEGABYTES, own_axis, plain_stem
+from geoflow_app.parts.scenes import add_parts
+from geoflow_app.server.sessions import Item, Job
+from geoflow_app.server.studio import SHOWN, Studio
 
 KIND = "surface"  # the category of a surface's item
-TURNED = (".stl", ".3mf")  # read_user_cloud makes them y up itself
 DOT, DOT_SIZE = (0.03, 0.22, 0.24, 1.0), 0.011  # colour; radius, the longest side is 1.8
 ROUND = 200  # up to so many points are drawn larger
 
@@ -46,7 +45,7 @@ def read(job: Job, studio: Studio, path: Path, up: str) -> Cloud:
     Raises:
         ValueError: it cannot be read, or is no cloud that the network can use.
     """
-    up = "y" if path.suffix.lower() in TURNED else up
+    up = own_axis(path, up)
     known = job.session.cloud
     if isinstance(known, Cloud) and (known.path, known.up) == (path, up):
         return known
@@ -68,24 +67,21 @@ def remember(job: Job, studio: Studio, path: Path, points: np.ndarray) -> None:
 
 def store_surface(job: Job, cloud: Cloud, mesh: SurfaceMesh, seconds: float) -> Item:
     """Writes a surface's arrays, in the cloud's frame, and the .glb files of it and the points."""
-    job.check()
-    number, frame = job.session.number(), cloud.scan.frame
-    stem = f"{plain_stem(cloud.path)}_{KIND}_{number:03d}"
-    folder = job.session.folder
-    arrays, glb = folder / f".{stem}.npz", folder / f"{stem}_shown.glb"
-    save_arrays(arrays, vertices=mesh.vertices, faces=mesh.faces)
-    normals = geoflow.joints.upright(mesh.normals, frame.up)
-    geoflow.write_mesh(glb, frame.into_cube(mesh.vertices), mesh.faces, normals, colour=SHOWN)
+    frame = cloud.scan.frame
     facts: dict[str, Any] = {
         "vertices": len(mesh.vertices),
         "faces": len(mesh.faces),
-        "size": np.ptp(geoflow.joints.upright(mesh.vertices, frame.up), axis=0).tolist(),
+        "size": np.ptp(geoflow.geometry.to_y_up(mesh.vertices, frame.up), axis=0).tolist(),
         "closed": mesh.watertight,
         "seconds": round(seconds, 2),
     }
-    title = f"surface of {cloud.path.name[:60]}"
-    shown = write_points(folder / f"{stem}_points.glb", cloud.scan)
-    return Item(number, title, stem, KIND, None, None, facts, arrays, glb, None, shown, frame)
+    title, stem = f"surface of {cloud.path.name[:60]}", f"{plain_stem(cloud.path)}_{KIND}"
+    arrays = {"vertices": mesh.vertices, "faces": mesh.faces}
+    item = job.item(title, stem, facts, arrays, "_shown.glb", category=KIND, frame=frame)
+    normals = geoflow.geometry.to_y_up(mesh.normals, frame.up)
+    geoflow.write_mesh(item.glb, frame.into_cube(mesh.vertices), mesh.faces, normals, colour=SHOWN)
+    item.cloud = write_points(item.glb.with_name(f"{item.stem}_points.glb"), cloud.scan)
+    return item
 
 
 def write_points(path: Path, scan: Scan) -> Path:

@@ -10,27 +10,29 @@ import gradio as gr
 import numpy as np
 
 import geoflow
+from geoflow.checks import one_of
 from geoflow.io import ply_header, ply_rows
-from geoflow_app import clouds, exports, meshes
-from geoflow_app.example_cloud import example_cloud
-from geoflow_app.sessions import Item, Session
-from geoflow_app.studio import MAX_SEED, MAX_STEPS, settings_of, whole
-from geoflow_app.ui import (
-    LIGHT,
-    MODEL,
-    Context,
+from geoflow_app.parts import clouds
+from geoflow_app.parts.components import (
+    UPRIGHT,
+    axis_of,
     facts_table,
     file_in_viewer,
-    from_page,
     hidden_number,
-    local_file,
-    one_line,
+    mesh_upload,
+    steps_slider,
     unchecked,
+    up_choice,
     viewer,
 )
+from geoflow_app.parts.example_cloud import example_cloud
+from geoflow_app.parts.files import plain_stem
+from geoflow_app.parts.ui import LIGHT, MODEL, PRIVATE, Context, once, one_line
+from geoflow_app.server.sessions import Item, Session
+from geoflow_app.server.settings import MAX_SEED, settings_of, whole
+from geoflow_app.tabs import exports
 
 ENDINGS = [".ply", ".xyz", ".obj", ".glb", ".off", ".stl", ".3mf"]
-UPS = {"y, facing +z": "y", "z, facing -y": "z"}
 ANY, KEPT = "any", 4
 EMPTY = "<p class='hint'>Choose a cloud of points, or click An example.</p>"
 READING = "<p class='hint'>Reading the points.</p>"
@@ -70,16 +72,9 @@ class SurfaceTab:
         self._events()
 
     def _controls(self) -> None:
-        self.upload = local_file(
-            label=f"Cloud or mesh file, at most {meshes.MAX_MEGABYTES} MB",
-            file_types=ENDINGS,
-            height=150,
-            elem_id="cloud",
-        )
+        self.upload = mesh_upload("Cloud or mesh file", ENDINGS, "cloud")
         self.example_button = gr.Button("An example", size="sm")
-        self.up = unchecked(
-            gr.Radio(list(UPS), value=next(iter(UPS)), label="Up axis of the points")
-        )
+        self.up = up_choice("Up axis of the points")
         gr.HTML(
             f"<p class='note'>{' '.join(ENDINGS)}. Of a mesh, points of its surface are taken. "
             "stl and 3mf are taken to be z up, whatever is chosen.</p>"
@@ -88,9 +83,7 @@ class SurfaceTab:
         self.category = unchecked(
             gr.Dropdown(names, value=ANY, label="Category", info="If you know what it is")
         )
-        self.steps = unchecked(
-            gr.Slider(1, MAX_STEPS, 1, step=1, label="Steps", info="Network calls")
-        )
+        self.steps = steps_slider(1, info="Network calls")
         self.seed = gr.Number(
             0, label="Seed", info="Another guess where points are missing", elem_id="surface-seed"
         )
@@ -117,32 +110,26 @@ class SurfaceTab:
             one_line(self.make), how, outputs, api_visibility="private", **options
         )
         for event in (made, shown):
-            event.success(
-                exports.no_file, None, self.download, api_visibility="private", queue=False
-            )
+            event.success(exports.no_file, None, self.download, **PRIVATE)
         for event in (read, made, shown):
-            event.failure(_nothing, None, outputs, api_visibility="private", queue=False)
-        read.failure(lambda: None, None, self.upload, api_visibility="private", queue=False)
-        self.upload.clear(_nothing, None, outputs, api_visibility="private", queue=False)
-        self.stop_button.click(
-            self.stop, None, self.facts, api_visibility="private", cancels=[read, made, shown],
-            queue=False,
-        )  # fmt: skip
+            event.failure(_nothing, None, outputs, **PRIVATE)
+        read.failure(lambda: None, None, self.upload, **PRIVATE)
+        self.upload.clear(_nothing, None, outputs, **PRIVATE)
+        self.stop_button.click(self.stop, None, self.facts, cancels=[read, made, shown], **PRIVATE)
 
     # -- handlers: their docstrings are the API's documentation --------------------------------
 
     def look(self, file: str | None, up: str, request: gr.Request) -> Iterator[Any]:
         """Read a cloud and show its points, so that the click only needs the network."""
-        session = self.context.sessions.of(request.session_hash)
-        job, axis = session.begin(), _axis(up)
+        session = self.context.session(request)
+        job, axis = session.begin(), axis_of(up)
         yield None, None, READING, None, exports.no_file()
         cloud = clouds.read(job, self.context.studio, _path(file), axis)
-        name = f"{meshes.plain_stem(cloud.path)}_points_{session.number():03d}.glb"
+        name = f"{plain_stem(cloud.path)}_points_{session.number():03d}.glb"
         path = clouds.write_points(session.folder / name, cloud.scan)
         shown = file_in_viewer(path, _radius(cloud), request)
-        yield shown, None, facts_table(_of_cloud(cloud)) + READ, None, gr.skip()
-        if from_page(request):
-            yield gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip()
+        facts = facts_table(_of_cloud(cloud)) + READ
+        yield from once(request, shown, None, facts, None, gr.skip())
 
     def make(
         self,
@@ -170,18 +157,14 @@ class SurfaceTab:
             for /export_surface.
         """
         settings, start = settings_of(steps, 1.0, resolution), whole("seed", seed, 0, MAX_SEED)
-        path, axis = _path(file), _axis(up)
-        names = (ANY, *self.context.studio.generator.categories)
-        if category not in names:
-            raise ValueError(
-                f"category must be one of {', '.join(names)}; got {category!r}; choose one"
-            )
-        session = self.context.sessions.of(request.session_hash)
+        path, axis = _path(file), axis_of(up)
+        one_of("category", category, (ANY, *self.context.studio.generator.categories))
+        session = self.context.session(request)
         job = session.begin()
         yield gr.skip(), None, WORKING, None
         cloud = clouds.read(job, self.context.studio, path, axis)
         mesh, seconds = self.context.studio.surface(
-            job, cloud.scan, None if category == ANY else category, start, settings
+            job.check, cloud.scan, None if category == ANY else category, start, settings
         )
         item = clouds.store_surface(job, cloud, mesh, seconds)
         job.check()
@@ -189,9 +172,7 @@ class SurfaceTab:
         session.keep(clouds.KIND, KEPT)
         shown = [p for p in (item.cloud, item.glb) if p is not None]
         views = (file_in_viewer(path, _radius(cloud), request) for path in shown)
-        yield *views, _facts(item, cloud), item.number
-        if from_page(request):
-            yield gr.skip(), gr.skip(), gr.skip(), gr.skip()
+        yield from once(request, *views, _facts(item, cloud), item.number)
 
     def example(self, request: gr.Request) -> Any:
         """A scan of a chair made by code, rough and with a hole, as a file for /reconstruct.
@@ -199,17 +180,17 @@ class SurfaceTab:
         Returns:
             the .ply, and its up axis.
         """
-        session = self.context.sessions.of(request.session_hash)
+        session = self.context.session(request)
         job, path = session.begin(), session.folder / "example.ply"
         points = example_cloud()
         data = ply_header(len(points), coloured=False) + ply_rows(points)
         geoflow.files.write_atomically(path, data, sync=False)
         clouds.remember(job, self.context.studio, path, points)
-        return str(path), next(iter(UPS))
+        return str(path), UPRIGHT
 
     def stop(self, request: gr.Request) -> str:
         """Stop what this page is making."""
-        self.context.sessions.of(request.session_hash).stop()
+        self.context.stop(request)
         return EMPTY
 
 
@@ -219,13 +200,6 @@ def _path(file: str | None) -> Path:
             "a surface needs a file of points; none was given; choose one, or the example"
         )
     return Path(file)
-
-
-def _axis(up: str) -> str:
-    axis = UPS.get(up, up)
-    if axis not in UPS.values():
-        raise ValueError(f"up must be one of {' or '.join(UPS)}; got {up!r}; choose one")
-    return axis
 
 
 def _radius(cloud: clouds.Cloud) -> float:
@@ -263,8 +237,3 @@ def _facts(item: Item, cloud: clouds.Cloud) -> str:
 def ready(context: Context) -> bool:
     """Whether the generator reads clouds."""
     return context.studio.generator.reads_clouds
-
-
-def build(context: Context) -> None:
-    """The Surface from points tab."""
-    SurfaceTab(context)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -10,27 +9,14 @@ import gradio as gr
 
 from geoflow.geometry import describe
 from geoflow.io import read_user_mesh
-from geoflow_app import exports
-from geoflow_app.studio import store
-from geoflow_app.ui import (
-    LIGHT,
-    Context,
-    facts_html,
-    hidden_number,
-    in_viewer,
-    local_file,
-    one_line,
-    viewer,
-)
+from geoflow_app.parts.components import facts_html, hidden_number, in_viewer, mesh_upload, viewer
+from geoflow_app.parts.files import MAX_MEGABYTES, MESHES, plain_stem
+from geoflow_app.parts.ui import LIGHT, PRIVATE, Context, one_line
+from geoflow_app.server.studio import store
+from geoflow_app.tabs import exports
 
-MAX_MEGABYTES, KEPT = 50, 8
-ENDINGS = [".obj", ".glb", ".stl", ".ply", ".3mf", ".off"]
+KEPT = 8
 EMPTY = "<p class='hint'>Nothing is opened yet.</p>"
-
-
-def plain_stem(path: Path) -> str:
-    """The name of a user's file without its ending, in letters, digits and dashes."""
-    return re.sub(r"[^A-Za-z0-9-]+", "-", path.stem).strip("-")[:40] or "mesh"
 
 
 class MeshTab:
@@ -41,27 +27,23 @@ class MeshTab:
         self.chosen = hidden_number(label="opened mesh")
         with gr.Row():
             with gr.Column(scale=3, min_width=260):
-                upload = local_file(
-                    label=f"Mesh file, at most {MAX_MEGABYTES} MB",
-                    file_types=ENDINGS,
-                    height=150,
-                    elem_id="upload",
-                )
+                upload = mesh_upload("Mesh file", MESHES, "upload")
                 gr.HTML(
-                    f"<p class='note'>{' '.join(ENDINGS)}. stl and 3mf: taken to be in "
+                    f"<p class='note'>{' '.join(MESHES)}. stl and 3mf: taken to be in "
                     "millimetres, z up; the others in metres, y up. Only the geometry is read.</p>"
                 )
-                exports.build(context, self.chosen, zips=False, api_name="export_opened")
             with gr.Column(scale=6, min_width=420):
                 view = viewer("Your mesh", 430)
                 facts = gr.HTML(EMPTY)
+            with gr.Column(scale=3, min_width=260):
+                exports.build(context, self.chosen, zips=False, api_name="export_opened")
         outputs = [view, facts, self.chosen]
         opened = upload.upload(
             one_line(self.open), upload, outputs, api_name="open_mesh", show_progress_on=upload,
             **LIGHT,
         )  # fmt: skip
-        opened.failure(lambda: None, None, upload, api_visibility="private", queue=False)
-        upload.clear(self.clear, None, outputs, api_visibility="private", queue=False)
+        opened.failure(lambda: None, None, upload, **PRIVATE)
+        upload.clear(lambda: (None, EMPTY, None), None, outputs, **PRIVATE)
 
     def open(self, file: str | None, request: gr.Request) -> Any:
         """Read a mesh file in a process of its own, and show it.
@@ -74,21 +56,11 @@ class MeshTab:
         """
         if not file:
             raise ValueError("open needs a file; none was given; choose one")
-        session = self.context.sessions.of(request.session_hash)
+        session = self.context.session(request)
         job = session.begin()
         path = Path(file)
         vertices, faces = read_user_mesh(path, megabytes=MAX_MEGABYTES)
-        stem = plain_stem(path)
-        item = store(job, describe(vertices, faces), path.name[:60], stem)
+        item = store(job, describe(vertices, faces), path.name[:60], plain_stem(path))
         session.add(item)
         session.keep(None, KEPT)
         return in_viewer(item, request), facts_html(item), item.number
-
-    def clear(self) -> Any:
-        """Nothing is opened."""
-        return None, EMPTY, None
-
-
-def build(context: Context) -> None:
-    """The Your mesh tab."""
-    MeshTab(context)

@@ -8,9 +8,11 @@ from typing import Any
 import gradio as gr
 
 from geoflow import Noise
-from geoflow_app.sessions import Item
-from geoflow_app.studio import MAX_SEED, settings_of, whole
-from geoflow_app.ui import MODEL, Context, from_page, in_viewer, one_line, unchecked, viewer
+from geoflow.checks import one_of
+from geoflow_app.parts.components import category_choice, in_viewer, unchecked, viewer
+from geoflow_app.parts.ui import MODEL, PRIVATE, Context, from_page, one_line
+from geoflow_app.server.sessions import Item
+from geoflow_app.server.settings import MAX_SEED, ShapeSettings, whole
 
 CALLS = (1, 2, 4, 50)
 SAMPLERS = {
@@ -31,8 +33,7 @@ class CompareTab:
         )
         names = context.categories[1:]
         with gr.Row():
-            first = "chair" if "chair" in names else names[0]
-            category = unchecked(gr.Dropdown(names, value=first, label="Category"))
+            category = category_choice(names)
             seed = gr.Number(0, label="Seed", minimum=None)
             sampler = unchecked(
                 gr.Dropdown(list(SAMPLERS), value=next(iter(SAMPLERS)), label="Sampler", scale=2)
@@ -54,7 +55,7 @@ class CompareTab:
             show_progress_on=go,
             **MODEL,
         )
-        stop.click(self.stop, None, None, api_visibility="private", cancels=[run], queue=False)
+        stop.click(context.stop, None, None, cancels=[run], **PRIVATE)
 
     def compare(
         self, category: str, seed: float, sampler: str, request: gr.Request
@@ -71,13 +72,12 @@ class CompareTab:
             for each number of calls the .glb and a line with the times.
         """
         studio = self.context.studio
-        if sampler not in SAMPLERS:
-            raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}; got {sampler!r}")
+        one_of("sampler", sampler, SAMPLERS)
         if category == "all":
             raise ValueError("compare needs one category; got 'all'; choose one")
         name = studio.generator.category_of(0, category)
         noise = Noise.of_shape(whole("seed", seed, 0, MAX_SEED))
-        session = self.context.sessions.of(request.session_hash)
+        session = self.context.session(request)
         job = session.begin()
         for old in [
             i.number for i in session.items.copy().values() if i.title.startswith("compare")
@@ -86,7 +86,7 @@ class CompareTab:
         shown: list[Any] = [None, ""] * len(CALLS)
         yield shown
         for place, calls in enumerate(CALLS):
-            settings = settings_of(1, 1.0, 64).with_steps(calls)
+            settings = ShapeSettings(calls)
             title = f"compare {calls}"
             item, _ = studio.make(job, noise, name, settings, title, SAMPLERS[sampler])
             job.check()
@@ -97,10 +97,6 @@ class CompareTab:
             yield update
         yield [gr.skip()] * len(shown) if from_page(request) else shown
 
-    def stop(self, request: gr.Request) -> None:
-        """Stop what this page is making."""
-        self.context.sessions.of(request.session_hash).stop()
-
 
 def _caption(calls: int, item: Item) -> str:
     facts = item.facts
@@ -109,8 +105,3 @@ def _caption(calls: int, item: Item) -> str:
         f"call{'s' if calls > 1 else ''} + {facts['mesh_seconds']:.2f} s mesh<br>"
         f"{facts['faces']:,} faces, {'closed' if facts['closed'] else 'not closed'}</p>"
     )
-
-
-def build(context: Context) -> None:
-    """The Compare tab."""
-    CompareTab(context)

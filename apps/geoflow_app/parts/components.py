@@ -1,104 +1,26 @@
-"""What the tabs share: their context, errors as one line in the page, facts as text."""
+"""The tabs' components, and shapes as what these show."""
 
 from __future__ import annotations
 
-import functools
 import html
-import inspect
 import math
-import sys
-import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import gradio as gr
 
-from geoflow_app.sessions import Item, Sessions, Stopped
-from geoflow_app.studio import Studio
+from geoflow_app.parts.files import MAX_MEGABYTES
+from geoflow_app.parts.ui import from_page
+from geoflow_app.server.sessions import Item
+from geoflow_app.server.settings import MAX_STEPS
 
 C = TypeVar("C", gr.Slider, gr.Dropdown, gr.Radio)
-
-MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}
-"""Events that call the network: one at a time, the others wait in the queue."""
-LIGHT: dict[str, Any] = {"concurrency_id": "light", "concurrency_limit": 4}
-"""Events that only read, write or convert files."""
 
 BACK = (0.95, 0.95, 0.945, 1.0)
 ANGLES = (58.0, 70.0)  # from the front, a little right and above
 NEAR = 2.9  # the camera's distance, in half diagonals of the shape
-
-
-@dataclass(frozen=True)
-class Context:
-    """What a tab is built with."""
-
-    studio: Studio
-    sessions: Sessions
-    queue_size: int
-
-    @property
-    def categories(self) -> list[str]:
-        """ "all", and the checkpoint's categories."""
-        return ["all", *self.studio.generator.categories]
-
-
-@dataclass(frozen=True)
-class Tab:
-    """A tab of the page.
-
-    Attributes:
-        title: on its handle.
-        build: makes its components and events, inside a gr.Tab.
-        ready: False leaves the tab out, for a module that is not there.
-    """
-
-    title: str
-    build: Callable[[Context], None]
-    ready: Callable[[Context], bool] = lambda _: True
-
-
-def one_line(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """Turns a handler's errors into one line in the page; a stopped job ends without a word."""
-    if inspect.isgeneratorfunction(handler):
-
-        @functools.wraps(handler)
-        def stream(*args: Any) -> Iterator[Any]:
-            try:
-                yield from handler(*args)
-            except Stopped:
-                return
-            except Exception as error:
-                raise as_page_error(error) from None
-
-        return stream
-
-    @functools.wraps(handler)
-    def run(*args: Any) -> Any:
-        try:
-            return handler(*args)
-        except Stopped:
-            raise gr.Error("stopped", duration=2, print_exception=False) from None
-        except Exception as error:
-            raise as_page_error(error) from None
-
-    return run
-
-
-def as_page_error(error: Exception) -> gr.Error:
-    """Any exception as what the page shows: one line, no traceback, no path."""
-    if isinstance(error, gr.Error):
-        return error
-    if isinstance(error, ValueError):
-        text = str(error)
-    elif isinstance(error, OSError):
-        text = f"the server could not write or read a file ({error.strerror or 'I/O error'}); retry"
-    else:
-        traceback.print_exc(file=sys.stderr)
-        text = f"the server failed ({type(error).__name__}); its log says where; try another seed"
-    text = " ".join(text.split())
-    return gr.Error(html.escape(text[:500], quote=False), print_exception=False)
+UPS = {"y, facing +z": "y", "z, facing -y": "z"}
+UPRIGHT = next(iter(UPS))
 
 
 def gallery_value(items: list[Item]) -> list[tuple[str, str]]:
@@ -138,15 +60,6 @@ def facts_table(cells: dict[str, str], wide: bool = False) -> str:
     return f"<dl class='facts{' wide' if wide else ''}'>{''.join(rows)}</dl>"
 
 
-def from_page(request: gr.Request) -> bool:
-    """Whether the page asks, not an API client.
-
-    A viewer that gets the same file twice while its code is still loading stays empty (gradio
-    6.31), so the page's viewers are told once; API clients want all outputs in the last answer.
-    """
-    return request.headers.get("x-gradio-user") == "app"
-
-
 def viewer(label: str, height: int) -> gr.Model3D:
     """A 3D viewer for .glb files."""
     return gr.Model3D(
@@ -155,6 +68,7 @@ def viewer(label: str, height: int) -> gr.Model3D:
         clear_color=BACK,
         camera_position=(*ANGLES, None),
         interactive=False,
+        elem_classes="viewer",
     )
 
 
@@ -203,3 +117,37 @@ def _as_it_is(payload: Any) -> Any:
 def hidden_number(**options: Any) -> gr.Number:
     """A number that the page keeps to itself, and that API callers can pass."""
     return gr.Number(precision=0, visible=False, **options)
+
+
+def mesh_upload(label: str, endings: list[str], elem_id: str) -> gr.File:
+    """Where a user's file is dropped."""
+    text = f"{label}, at most {MAX_MEGABYTES} MB"
+    return local_file(label=text, file_types=endings, height=150, elem_id=elem_id)
+
+
+def category_choice(names: list[str], **options: Any) -> gr.Dropdown:
+    """One of the categories; a chair where there are chairs."""
+    first = "chair" if "chair" in names else names[0]
+    return unchecked(gr.Dropdown(names, value=first, label="Category", **options))
+
+
+def steps_slider(value: int, **options: Any) -> gr.Slider:
+    """Network calls."""
+    return unchecked(gr.Slider(1, MAX_STEPS, value, step=1, label="Steps", **options))
+
+
+def up_choice(label: str) -> gr.Radio:
+    """The up axis of a user's file."""
+    return unchecked(gr.Radio(list(UPS), value=UPRIGHT, label=label))
+
+
+def axis_of(up: str) -> str:
+    """What was chosen there: "y" or "z".
+
+    Raises:
+        ValueError: neither.
+    """
+    axis = UPS.get(up, up)
+    if axis not in UPS.values():
+        raise ValueError(f"up must be one of {' or '.join(UPS)}; got {up!r}; choose one")
+    return axis

@@ -8,10 +8,11 @@ from typing import Any
 
 import gradio as gr
 
-from geoflow_app.files import FORMATS, MIN_FACES, export_all, export_one
-from geoflow_app.sessions import Item, Session
-from geoflow_app.studio import whole
-from geoflow_app.ui import LIGHT, Context, local_file, one_line, unchecked
+from geoflow_app.parts.components import local_file, unchecked
+from geoflow_app.parts.files import FORMATS, MIN_FACES, export_all, export_one
+from geoflow_app.parts.ui import LIGHT, Context, one_line
+from geoflow_app.server.sessions import Item, Session
+from geoflow_app.server.settings import whole
 
 NOTHING = "Nothing exported yet"
 ONE, ALL = "this shape", "all shapes (zip)"
@@ -48,7 +49,7 @@ def build(
         Returns:
             the file.
         """
-        session = context.sessions.of(request.session_hash)
+        session = context.session(request)
         most = faces_of(faces)
         if what == ALL:
             studio = context.studio

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from geoflow import Noise
 from geoflow.files import write_atomically
-from geoflow_app.sessions import Item, Job, Session, Settings, Stopped
-from geoflow_app.studio import Studio
+from geoflow_app.server.sessions import Item, Job, Session, Stopped
+from geoflow_app.server.settings import ShapeSettings
+from geoflow_app.server.studio import Studio
 
 STEP = 0.05  # of the slider
 KEPT = 256  # pictures of a session
@@ -70,7 +71,7 @@ class Frames:
                 other.wait()
                 continue
             try:
-                settings = Settings(1, walk.guidance, backbone=backbone)
+                settings = ShapeSettings(1, walk.guidance, backbone=backbone)
                 data = self.studio.frame(job, noise, category, settings)
                 write_atomically(path, data, sync=False)
                 _forget_old(job.session.folder)

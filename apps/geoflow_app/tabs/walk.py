@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 
-from geoflow_app.frames import STEP, Frames, Walk
-from geoflow_app.sessions import Session
-from geoflow_app.studio import settings_of
-from geoflow_app.ui import (
-    LIGHT,
-    MODEL,
-    Context,
-    facts_html,
-    gallery_value,
-    in_viewer,
-    one_line,
-    unchecked,
-)
-
-if TYPE_CHECKING:
-    from geoflow_app.generate import GenerateTab
+from geoflow_app.parts.components import facts_html, gallery_value, in_viewer, unchecked
+from geoflow_app.parts.ui import LIGHT, MODEL, PRIVATE, Context, WalkControls, one_line
+from geoflow_app.server.frames import STEP, Frames, Walk
+from geoflow_app.server.sessions import Session
+from geoflow_app.server.settings import settings_of
 
 HELP = "Click two shapes in the gallery one after the other, then Between these two."
+
+INTO_VIEW = "() => document.querySelector('#walk').scrollIntoView({block: 'nearest'})"
 
 
 class WalkPanel:
     """The slider, its picture, and a button that keeps what it shows."""
 
-    def __init__(self, context: Context, tab: GenerateTab) -> None:
-        self.context, self.tab, self.frames = context, tab, Frames(context.studio)
+    def __init__(self, context: Context, controls: WalkControls) -> None:
+        self.context, self.frames = context, Frames(context.studio)
         with gr.Row(visible=False, elem_id="walk") as self.group:
             with gr.Column(scale=1, min_width=200):
                 self.picture = gr.Image(
@@ -38,35 +29,30 @@ class WalkPanel:
                 )
             with gr.Column(scale=4):
                 self.title = gr.Markdown(HELP)
+                label = "From the first to the second"
                 self.position = unchecked(
-                    gr.Slider(
-                        0,
-                        1,
-                        0.5,
-                        step=STEP,
-                        label="From the first to the second",
-                        elem_id="position",
-                    )
+                    gr.Slider(0, 1, 0.5, step=STEP, label=label, elem_id="position")
                 )
                 self.keep_button = gr.Button("Keep this one", variant="primary", size="sm")
-        ends = [tab.chosen, tab.other, self.position, tab.guidance]
+        ends = [controls.chosen, controls.other, self.position, controls.guidance]
         drawn = {"outputs": [self.picture], "show_progress": "hidden", **MODEL}
-        opened = tab.between_button.click(
+        opened = controls.between_button.click(
             one_line(self.show),
-            [tab.chosen, tab.other, tab.guidance],
+            [controls.chosen, controls.other, controls.guidance],
             [self.group, self.title, self.position],
             api_visibility="private",
             show_progress="hidden",
             **LIGHT,
         )
+        opened.success(None, js=INTO_VIEW, **PRIVATE)
         opened.success(one_line(self.frame), ends, api_visibility="private", **drawn)
         self.position.input(
             one_line(self.frame), ends, api_name="walk", trigger_mode="always_last", **drawn
         )
         self.keep_button.click(
             one_line(self.keep),
-            [*ends, tab.steps, tab.resolution],
-            tab.outputs,
+            [*ends, controls.steps, controls.resolution],
+            controls.outputs,
             api_name="keep",
             show_progress_on=self.keep_button,
             **MODEL,
@@ -126,19 +112,14 @@ class WalkPanel:
         made = list(self.context.studio.make_many(session.begin(), orders, settings))
         item = made[-1][1]
         shown = (in_viewer(item, request), facts_html(item))
-        return (
-            gallery_value(session.gallery()),
-            *shown,
-            gr.skip(),
-            walk.first.number,
-            walk.second.number,
-        )
+        ends = (walk.first.number, walk.second.number)
+        return gallery_value(session.gallery()), *shown, gr.skip(), *ends
 
     def _walk(
         self, shape: float | None, other: float | None, guidance: float, request: gr.Request
     ) -> tuple[Session, Walk]:
         """The session and the walk that is asked for, checked."""
-        session = self.context.sessions.of(request.session_hash)
+        session = self.context.session(request)
         if shape is None or other is None:
             raise ValueError(f"a walk needs two shapes of the gallery; {HELP}")
         ends = session.get(shape), session.get(other)

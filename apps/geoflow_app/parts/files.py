@@ -1,20 +1,35 @@
-"""Shapes to files in every format, and zips of them with a manifest."""
+"""Users' files, and shapes to files in every format and to zips with a manifest."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
 
 from geoflow import SurfaceMesh, __version__, write_mesh
+from geoflow.checks import one_of
 from geoflow.geometry import simplify
-from geoflow.io import check_digits
-from geoflow_app.sessions import Item, Job
+from geoflow.io import Z_UP, check_digits
+from geoflow_app.server.sessions import Item, Job
 
 FORMATS = ("glb", "obj", "stl", "ply", "3mf")
 MIN_FACES = 50
+MESHES = [".obj", ".glb", ".stl", ".ply", ".3mf", ".off"]
+"""Endings of the mesh files that are read."""
+MAX_MEGABYTES = 50  # of a user's file
+
+
+def plain_stem(path: Path) -> str:
+    """The name of a user's file without its ending, in letters, digits and dashes."""
+    return re.sub(r"[^A-Za-z0-9-]+", "-", path.stem).strip("-")[:40] or "mesh"
+
+
+def own_axis(path: Path, up: str) -> str:
+    """The up axis of what is read from a user's file: those that are z up are turned by it."""
+    return "y" if path.suffix.lower() in Z_UP else up
 
 
 def export_one(job: Job, item: Item, kind: str, faces: int | None) -> Path:
@@ -74,8 +89,7 @@ def export_all(job: Job, items: list[Item], kind: str, faces: int | None, head: 
 
 def _reduced(job: Job, item: Item, kind: str, faces: int | None) -> SurfaceMesh:
     job.check()
-    if kind not in FORMATS:
-        raise ValueError(f"format must be one of {', '.join(FORMATS)}; got {kind!r}; choose one")
+    one_of("format", kind, FORMATS)
     mesh = item.mesh()
     if faces is None or len(mesh.faces) <= faces:
         return mesh

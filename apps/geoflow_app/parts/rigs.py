@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 import geoflow
-from geoflow_app.scenes import add_parts
-from geoflow_app.sessions import Item, Job, save_arrays
+from geoflow.checks import one_of
+from geoflow_app.parts.scenes import add_parts
+from geoflow_app.server.sessions import Item, Job
 
 FORMATS = ("glb", "txt", "json")
 KIND = "rig"  # the category of a rig's item
@@ -21,18 +22,13 @@ WAIST = 0.2  # where along a bone it is widest
 
 def store_rig(job: Job, rig: geoflow.RiggedMesh, title: str, stem: str, seconds: float) -> Item:
     """Writes a rig's arrays, and the .glb that shows it, into the session's folder."""
-    job.check()
-    number = job.session.number()
-    stem = f"{stem}_{KIND}_{number:03d}"
-    arrays, glb = job.session.folder / f".{stem}.npz", job.session.folder / f"{stem}_shown.glb"
-    save_arrays(
-        arrays, vertices=rig.vertices, faces=rig.faces, joints=rig.joints, parents=rig.parents,
-        confidence=rig.confidence, names=np.array(rig.names), up=np.array(rig.up),
-        skin_joints=rig.skin.joints, skin_weights=rig.skin.weights,
-    )  # fmt: skip
-    geoflow.files.write_atomically(glb, shown_glb(rig), sync=False)
-    size = 100 * np.ptp(geoflow.joints.upright(rig.vertices, rig.up), axis=0)
-    facts: dict[str, Any] = {
+    arrays = {
+        "vertices": rig.vertices, "faces": rig.faces, "joints": rig.joints, "parents": rig.parents,
+        "confidence": rig.confidence, "names": np.array(rig.names), "up": np.array(rig.up),
+        "skin_joints": rig.skin.joints, "skin_weights": rig.skin.weights,
+    }  # fmt: skip
+    size = 100 * np.ptp(geoflow.geometry.to_y_up(rig.vertices, rig.up), axis=0)
+    facts = {
         "vertices": len(rig.vertices),
         "faces": len(rig.faces),
         "size_cm": [round(float(side), 2) for side in size],
@@ -40,7 +36,9 @@ def store_rig(job: Job, rig: geoflow.RiggedMesh, title: str, stem: str, seconds:
         "names": [n for n in rig.names if not n.startswith("joint_")],
         "seconds": round(seconds, 2),
     }
-    return Item(number, title, stem, KIND, None, None, facts, arrays, glb)
+    item = job.item(title, f"{stem}_{KIND}", facts, arrays, "_shown.glb", category=KIND)
+    geoflow.files.write_atomically(item.glb, shown_glb(rig), sync=False)
+    return item
 
 
 def read_rig(item: Item) -> geoflow.RiggedMesh:
@@ -69,8 +67,7 @@ def export_rig(job: Job, item: Item, kind: str) -> Path:
         ValueError: an unknown format.
     """
     job.check()
-    if kind not in FORMATS:
-        raise ValueError(f"format must be one of {', '.join(FORMATS)}; got {kind!r}; choose one")
+    one_of("format", kind, FORMATS)
     path = job.session.folder / f"{item.stem}.{kind}"
     return geoflow.write_rig(path, read_rig(item), overwrite=True)
 
@@ -79,8 +76,8 @@ def shown_glb(rig: geoflow.RiggedMesh) -> bytes:
     """The translucent mesh with octahedra for bones and balls for joints, y up, facing +z."""
     import trimesh
 
-    vertices, faces = fewer_faces(geoflow.joints.upright(rig.vertices, rig.up), rig.faces)
-    joints = geoflow.joints.upright(rig.joints, rig.up)
+    vertices, faces = fewer_faces(geoflow.geometry.to_y_up(rig.vertices, rig.up), rig.faces)
+    joints = geoflow.geometry.to_y_up(rig.joints, rig.up)
     longest = float(np.ptp(vertices, axis=0).max())
     bones = [
         bone(joints[p], joints[k], BONE_WIDTH * longest)

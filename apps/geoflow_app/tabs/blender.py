@@ -7,10 +7,10 @@ from typing import Any
 import gradio as gr
 
 from geoflow import Noise
-from geoflow_app.exports import faces_of
-from geoflow_app.files import export_one
-from geoflow_app.studio import DEFAULT_STEPS, MAX_SEED, settings_of, whole
-from geoflow_app.ui import MODEL, Context, one_line
+from geoflow_app.parts.files import export_one
+from geoflow_app.parts.ui import MODEL, PRIVATE, Context, one_line
+from geoflow_app.server.settings import DEFAULT_STEPS, MAX_SEED, settings_of, whole
+from geoflow_app.tabs.exports import faces_of
 
 SNIPPET = '''\
 # Paste into Blender's Text Editor (Scripting tab) and press Run. Nothing has to be installed.
@@ -54,10 +54,43 @@ print(bpy.context.selected_objects, "stands upright, its front along -Y")
 '''
 
 
-def build(context: Context) -> None:
-    """The Use from Blender tab."""
+class BlenderTab:
+    """The tab's components and handlers."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        gr.Markdown(
+            "Run this inside Blender while the app runs: it makes a chair and imports it upright, "
+            "in metres, looking at you in the front view. Change `WANTED` for other shapes. "
+            "With files on disk: *File > Import > glTF* needs no settings; for *Wavefront (.obj)* "
+            "keep the defaults, Forward -Z and Up Y."
+        )
+        code = gr.Code(
+            SNIPPET.format(address="http://127.0.0.1:7860", steps=DEFAULT_STEPS),
+            language="python", label="Blender", interactive=False, lines=20,
+        )  # fmt: skip
+        gr.Markdown(
+            "From other Python programs use `gradio_client`: "
+            "`Client(address).predict('chair', 7, 2, 1.0, 64, 'glb', 0, api_name='/make_file')`. "
+            "All calls are under *Use via API* at the bottom of the page."
+        )
+        with gr.Column(visible=False):
+            inputs = [
+                gr.Textbox("chair", label="category"),
+                gr.Number(0, label="seed"),
+                gr.Number(DEFAULT_STEPS, label="steps"),
+                gr.Number(1.0, label="guidance"),
+                gr.Number(64, label="resolution"),
+                gr.Textbox("glb", label="format"),
+                gr.Number(0, label="faces"),
+            ]
+            file = gr.File(label="file")
+            button = gr.Button()
+        button.click(one_line(self.make_file), inputs, file, api_name="make_file", **MODEL)
+        gr.on(None, self.snippet, None, code, **PRIVATE)  # as the page opens
 
     def make_file(
+        self,
         category: str,
         seed: float,
         steps: float,
@@ -81,48 +114,18 @@ def build(context: Context) -> None:
         Returns:
             the file.
         """
-        studio, settings = context.studio, settings_of(steps, guidance, resolution)
+        studio, settings = self.context.studio, settings_of(steps, guidance, resolution)
         most, number = faces_of(faces), whole("seed", seed, 0, MAX_SEED)
         name = studio.generator.category_of(0, category)
-        session = context.sessions.of(request.session_hash)
+        session = self.context.session(request)
         job = session.begin()
         title = f"{name}, seed {number}"
         item, _ = studio.make(job, Noise.of_shape(number), name, settings, title)
         session.add(item)
         return str(export_one(job, item, kind, most))
 
-    def snippet(request: gr.Request) -> str:
+    def snippet(self, request: gr.Request) -> str:
         """The snippet with the address under which the page was opened."""
         base = request.headers.get("host", "127.0.0.1:7860")
         scheme = request.headers.get("x-forwarded-proto", "http")
         return SNIPPET.format(address=f"{scheme}://{base}", steps=DEFAULT_STEPS)
-
-    gr.Markdown(
-        "Run this inside Blender while the app runs: it makes a chair and imports it upright, "
-        "in metres, looking at you in the front view. Change `WANTED` for other shapes. "
-        "With files on disk: *File > Import > glTF* needs no settings; for *Wavefront (.obj)* keep "
-        "the defaults, Forward -Z and Up Y."
-    )
-    code = gr.Code(
-        SNIPPET.format(address="http://127.0.0.1:7860", steps=DEFAULT_STEPS),
-        language="python", label="Blender", interactive=False, lines=20,
-    )  # fmt: skip
-    gr.Markdown(
-        "From other Python programs use `gradio_client`: "
-        "`Client(address).predict('chair', 7, 2, 1.0, 64, 'glb', 0, api_name='/make_file')`. "
-        "All calls are under *Use via API* at the bottom of the page."
-    )
-    with gr.Column(visible=False):
-        inputs = [
-            gr.Textbox("chair", label="category"),
-            gr.Number(0, label="seed"),
-            gr.Number(DEFAULT_STEPS, label="steps"),
-            gr.Number(1.0, label="guidance"),
-            gr.Number(64, label="resolution"),
-            gr.Textbox("glb", label="format"),
-            gr.Number(0, label="faces"),
-        ]
-        file = gr.File(label="file")
-        button = gr.Button()
-    button.click(one_line(make_file), inputs, file, api_name="make_file", **MODEL)
-    gr.on(None, snippet, None, code, api_visibility="private", queue=False)  # as the page opens

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import Any, TypeVar
+from functools import partial, wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -21,15 +21,38 @@ from geoflow import Noise, ObjectGenerator, SurfaceMesh, reconstruct, write_mesh
 from geoflow.files import write_atomically
 from geoflow.model import single_threaded_torch
 from geoflow.render import trace_grid
-from geoflow.shapes.reconstruct import Scan, read_scan
-from geoflow_app.sessions import Item, Job, Settings, save_arrays
+from geoflow.shapes import Scan, read_scan
+from geoflow_app.server.sessions import Item, Job
+from geoflow_app.server.settings import ShapeSettings
 
+P = ParamSpec("P")
 T = TypeVar("T")
+Check = Callable[..., None]
+"""Called between pieces of work: raises to stop."""
 PICTURE_SIZE, WALK_SIZE = 168, 168
 SHOWN = (0.27, 0.30, 0.27, 1.0)  # the viewer's light bleaches the exports' clay
 PAPER = 242  # the pictures' background, of 255
-DEFAULT_STEPS = 2
-MAX_STEPS, MAX_COUNT, MAX_SEED = 8, 16, 2**31 - 1
+
+
+def _always(*_: object) -> None:
+    """Somebody waits for the result."""
+
+
+def _alone(
+    method: Callable[Concatenate[Studio, P], T],
+) -> Callable[Concatenate[Studio, P], T]:
+    """The method, run by the model's worker: one job at a time, whoever asks."""
+
+    @wraps(method)
+    def run(self: Studio, *args: P.args, **kwargs: P.kwargs) -> T:
+        made = self._worker.submit(method, self, *args, **kwargs)
+        self._asked = math.inf  # meanwhile it is busy
+        try:
+            return made.result()
+        finally:
+            self._asked = time.monotonic()
+
+    return run
 
 
 class Studio:
@@ -51,50 +74,31 @@ class Studio:
     def warm_up(self) -> None:
         """A shape that nobody sees: the first one is several times slower."""
         name = self.generator.categories[0]
-        grid, _ = self.grid(Noise.of_shape(0), name, Settings(), lambda *_: None)
+        grid, _ = self.grid(Noise.of_shape(0), name, ShapeSettings(), _always)
         self.generator.mesh(grid, name, 64)
         picture(grid, PICTURE_SIZE)
         drawn = [self._walkers.submit(picture, grid, WALK_SIZE) for _ in range(2)]
         futures.wait(drawn)
         if self.generator.reads_clouds:
             points = np.random.default_rng(0).normal(size=(64, 3))
-            self._ask(lambda: reconstruct(self.generator, points, resolution=64))
+            self.surface(_always, self.scan(points, "y"), None, 0, ShapeSettings())
 
     # -- the network ------------------------------------------------------------------------
-
-    def grid(
-        self,
-        noise: Noise,
-        category: str,
-        settings: Settings,
-        check: Any,
-        cumulative: bool | None = None,
-    ) -> tuple[torch.Tensor, float]:
-        """Signed distances (R, R, R) and the seconds that the network took.
-
-        Args:
-            check: called after every network call; raises to stop.
-            cumulative: see ObjectGenerator.sdf.
-        """
-        return self._ask(self._grid, noise, category, settings, check, cumulative)
-
-    def _ask(self, work: Callable[..., T], *arguments: Any) -> T:
-        """What the model's worker makes of it; meanwhile it is busy."""
-        made = self._worker.submit(work, *arguments)
-        self._asked = math.inf
-        try:
-            return made.result()
-        finally:
-            self._asked = time.monotonic()
 
     def _grid(
         self,
         noise: Noise,
         category: str,
-        settings: Settings,
-        check: Any,
+        settings: ShapeSettings,
+        check: Check,
         cumulative: bool | None = None,
     ) -> tuple[torch.Tensor, float]:
+        """Signed distances (R, R, R) and the seconds that the network took.
+
+        Args:
+            check: called after every network call too.
+            cumulative: see ObjectGenerator.sdf.
+        """
         check()
         make = partial(self.generator.sdf, cumulative=cumulative)
         if settings.backbone == "points":
@@ -110,6 +114,8 @@ class Studio:
         )[0].cpu()
         check()
         return grid, time.perf_counter() - begin
+
+    grid = _alone(_grid)
 
     @property
     def digests(self) -> dict[str, str]:
@@ -131,7 +137,7 @@ class Studio:
         job: Job,
         noise: Noise,
         category: str,
-        settings: Settings,
+        settings: ShapeSettings,
         title: str,
         cumulative: bool | None = None,
     ) -> tuple[Item, torch.Tensor]:
@@ -142,7 +148,7 @@ class Studio:
         assert maker is not None
         mesh = maker.mesh(grid, category, settings.resolution)
         meshing = time.perf_counter() - begin
-        item = store(job, mesh, title, f"{category}", category, noise, settings)
+        item = store(job, mesh, title, category, category=category, noise=noise, settings=settings)
         item.facts |= {"network_seconds": round(network, 3), "mesh_seconds": round(meshing, 3)}
         return item, grid
 
@@ -153,7 +159,7 @@ class Studio:
         item.picture = path
 
     def make_many(
-        self, job: Job, orders: list[tuple[Noise, str, str]], settings: Settings
+        self, job: Job, orders: list[tuple[Noise, str, str]], settings: ShapeSettings
     ) -> Iterator[tuple[int, Item]]:
         """(noise, category, title) to shapes, added to the front of the gallery.
 
@@ -169,7 +175,7 @@ class Studio:
             job.session.add(item, place)
             yield place, item
 
-    def frame(self, job: Job, noise: Noise, category: str, settings: Settings) -> bytes:
+    def frame(self, job: Job, noise: Noise, category: str, settings: ShapeSettings) -> bytes:
         """One frame of a walk, drawn; WebP.
 
         Two can be made at once, in one thread each. Beside a browser that is faster than both
@@ -182,52 +188,46 @@ class Studio:
 
         return self._walkers.submit(make).result()
 
+    @_alone
     def rig(
-        self, job: Job, vertices: np.ndarray, faces: np.ndarray, up: str, kind: str, steps: int
+        self, check: Check, vertices: np.ndarray, faces: np.ndarray, up: str, kind: str, steps: int
     ) -> tuple[geoflow.RiggedMesh, float]:
         """A mesh with joints and skinning weights, and the seconds that finding them took.
 
         Args:
+            check: as in `grid`.
             up, kind, steps: see geoflow.rig_mesh.
 
         Raises:
             ValueError: the mesh has no area.
         """
-        return self._ask(self._rig, job, vertices, faces, up, kind, steps)
-
-    def _rig(
-        self, job: Job, vertices: np.ndarray, faces: np.ndarray, up: str, kind: str, steps: int
-    ) -> tuple[geoflow.RiggedMesh, float]:
-        job.check()
+        check()
         if self._joints is None:
             device = self.generator.device.type
             self._joints = geoflow.load_joint_predictor("characters", device)
-            job.check()
+            check()
         begin = time.perf_counter()
         rig = geoflow.rig_mesh(
-            self._joints, vertices, faces, up=up, steps=steps, category=kind, check=job.check
+            self._joints, vertices, faces, up=up, steps=steps, category=kind, check=check
         )
-        job.check()
+        check()
         return rig, time.perf_counter() - begin
 
+    @_alone
     def scan(self, points: np.ndarray, up: str) -> Scan:
-        """What the network reads of a cloud, see geoflow.shapes.reconstruct.read_scan."""
-        return self._ask(read_scan, points, up)
+        """What the network reads of a cloud, see geoflow.shapes.read_scan."""
+        return read_scan(points, up)
 
+    @_alone
     def surface(
-        self, job: Job, scan: Scan, category: str | None, seed: int, settings: Settings
+        self, check: Check, scan: Scan, category: str | None, seed: int, settings: ShapeSettings
     ) -> tuple[SurfaceMesh, float]:
         """A closed mesh in the cloud's frame, and the seconds that it took.
 
         Raises:
             ValueError: no surface came out.
         """
-        return self._ask(self._surface, job, scan, category, seed, settings)
-
-    def _surface(
-        self, job: Job, scan: Scan, category: str | None, seed: int, settings: Settings
-    ) -> tuple[SurfaceMesh, float]:
-        job.check()
+        check()
         begin = time.perf_counter()
         mesh = reconstruct(
             self.generator,
@@ -236,7 +236,7 @@ class Studio:
             category=category,
             seed=seed,
             resolution=settings.resolution,
-            on_step=job.check,
+            on_step=check,
         )
         return mesh, time.perf_counter() - begin
 
@@ -245,7 +245,7 @@ def _cloud_mesher(generator: ObjectGenerator) -> geoflow.clouds.CloudMesher | No
     """Makes shapes by way of clouds; None where the generator cannot make surfaces of them."""
     if not (geoflow.model.has_checkpoint("points") and generator.reads_clouds):
         return None
-    points = geoflow.load_generator("points", generator.device.type, "points")
+    points = geoflow.load("points", generator.device.type, (geoflow.PointGenerator,))
     if set(points.categories) != set(generator.categories):
         return None
     return geoflow.clouds.CloudMesher(points, generator)
@@ -265,23 +265,16 @@ def _single_threads(count: int, name: str) -> ThreadPoolExecutor:
     return pool
 
 
-def store(
-    job: Job,
-    mesh: SurfaceMesh,
-    title: str,
-    stem: str,
-    category: str | None = None,
-    noise: Noise | None = None,
-    settings: Settings | None = None,
-) -> Item:
-    """Writes a mesh's arrays and .glb into the session's folder."""
-    job.check()
-    number = job.session.number()
-    stem = f"{stem}_{number:03d}"
-    arrays, glb = job.session.folder / f".{stem}.npz", job.session.folder / f"{stem}.glb"
-    save_arrays(arrays, vertices=mesh.vertices, faces=mesh.faces)
-    write_mesh(glb, mesh.vertices, mesh.faces, mesh.normals, colour=SHOWN)
-    return Item(number, title, stem, category, noise, settings, facts_of(mesh), arrays, glb)
+def store(job: Job, mesh: SurfaceMesh, title: str, stem: str, **how: Any) -> Item:
+    """Writes a mesh's arrays and .glb into the session's folder.
+
+    Args:
+        how: the item's category, noise and settings, where it was generated.
+    """
+    arrays = {"vertices": mesh.vertices, "faces": mesh.faces}
+    item = job.item(title, stem, facts_of(mesh), arrays, **how)
+    write_mesh(item.glb, mesh.vertices, mesh.faces, mesh.normals, colour=SHOWN)
+    return item
 
 
 def facts_of(mesh: SurfaceMesh) -> dict[str, Any]:
@@ -303,42 +296,3 @@ def picture(grid: torch.Tensor, size: int) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(tile).save(buffer, "WEBP", quality=86, method=1)
     return buffer.getvalue()
-
-
-# -- checks of what people ask for -----------------------------------------------------------
-
-
-def whole(name: str, value: float | None, least: int, most: int) -> int:
-    """A whole number within bounds.
-
-    Raises:
-        ValueError: it is missing, no whole number, or outside.
-    """
-    if (
-        value is None
-        or not isinstance(value, int | float)
-        or isinstance(value, bool)
-        or value != value
-        or not least <= value <= most
-        or value != int(value)
-    ):
-        raise ValueError(
-            f"{name} must be a whole number from {least} to {most}; got {value}; change it"
-        )
-    return int(value)
-
-
-def settings_of(
-    steps: float, guidance: float, resolution: float, backbone: str = "grid"
-) -> Settings:
-    """Checked settings.
-
-    Raises:
-        ValueError: a number out of its range.
-    """
-    if not isinstance(guidance, int | float) or not 0 <= guidance <= 5:
-        raise ValueError(f"guidance must be from 0 to 5; got {guidance}; 1 is neutral")
-    if resolution not in (64, 128, 256):
-        raise ValueError(f"resolution must be 64, 128 or 256; got {resolution}; 64 is fastest")
-    calls = whole("steps", steps, 1, MAX_STEPS)
-    return Settings(calls, float(guidance), int(resolution), backbone)

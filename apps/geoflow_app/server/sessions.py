@@ -12,7 +12,7 @@ import secrets
 import shutil
 import threading
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ import numpy as np
 
 from geoflow import Noise, SurfaceMesh
 from geoflow.files import write_atomically
-from geoflow.geometry import describe
-from geoflow.shapes.reconstruct import CloudFrame
+from geoflow.geometry import Frame, describe
+from geoflow_app.server.settings import ShapeSettings
 
 MAX_SHAPES = 48
 IDLE_SECONDS = 3600.0
@@ -33,20 +33,6 @@ class Stopped(Exception):  # noqa: N818
     """The job was cancelled, or nobody waits for it any more."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How a shape is made: network calls, guidance, cells a side, grid or points."""
-
-    steps: int = 1
-    guidance: float = 1.0
-    resolution: int = 64
-    backbone: str = "grid"
-
-    def with_steps(self, steps: int) -> Settings:
-        """The same with another number of network calls."""
-        return replace(self, steps=steps)
-
-
 @dataclass
 class Item:
     """A shape of a session; the arrays are on disk.
@@ -55,37 +41,31 @@ class Item:
         number: its name within the session.
         title: for people: "chair, seed 7".
         stem: file names begin with it.
+        facts: vertices, faces, size_cm (width, height, depth), closed, volume_litres, seconds.
+        arrays, glb: files.
         category: None for an opened file.
         noise, settings: what made it; None for an opened file.
-        facts: vertices, faces, size_cm (width, height, depth), closed, volume_litres, seconds.
-        arrays, glb, picture: files; picture is None until it is drawn.
+        picture: a file; None until it is drawn.
         cloud, frame: of a surface from points: their .glb, and where they were.
     """
 
     number: int
     title: str
     stem: str
-    category: str | None
-    noise: Noise | None
-    settings: Settings | None
     facts: dict[str, Any]
     arrays: Path
     glb: Path
+    category: str | None = None
+    noise: Noise | None = None
+    settings: ShapeSettings | None = None
     picture: Path | None = None
     cloud: Path | None = None
-    frame: CloudFrame | None = None
+    frame: Frame | None = None
 
     def mesh(self) -> SurfaceMesh:
         """The shape's arrays, read back."""
         with np.load(self.arrays, allow_pickle=False) as stored:
             return describe(stored["vertices"], stored["faces"])
-
-
-def save_arrays(path: Path, **arrays: Any) -> None:
-    """What an item keeps on disk; `vertices` and `faces` are needed."""
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    write_atomically(path, buffer.getvalue(), sync=False)
 
 
 class Session:
@@ -209,6 +189,33 @@ class Job:
         """
         if self.session.closed.is_set() or self.session._epoch != self.epoch:
             raise Stopped
+
+    def item(
+        self,
+        title: str,
+        stem: str,
+        facts: dict[str, Any],
+        arrays: dict[str, Any],
+        ending: str = ".glb",
+        **more: Any,
+    ) -> Item:
+        """A new item with its arrays on disk; who asks writes its .glb, and adds it.
+
+        Args:
+            title, facts: see Item.
+            stem: file names begin with it; the item's number follows.
+            arrays: `vertices`, `faces` and others, by name.
+            ending: of the file that is shown.
+            more: other attributes of the item.
+        """
+        self.check()
+        number, folder = self.session.number(), self.session.folder
+        stem = f"{stem}_{number:03d}"
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)
+        path = folder / f".{stem}.npz"
+        write_atomically(path, buffer.getvalue(), sync=False)
+        return Item(number, title, stem, facts, path, folder / f"{stem}{ending}", **more)
 
 
 @dataclass
