@@ -4,5 +4,4 @@ from .distances import mean_nearest as mean_nearest
 from .sets import Matrix as Matrix
 from .sets import coverage_mmd as coverage_mmd
 from .sets import f_score as f_score
-from .sets import nearest as nearest
 from .sets import one_nna as one_nna

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+import geoflow.scores.nearest as nearest_shapes
 from geoflow.scores import distances
-from geoflow.scores import nearest as nearest_shapes
 from geoflow.scores import sets as metrics
 
 
