@@ -14,7 +14,7 @@ from geoflow.clouds.model import CloudShape, PointGenerator
 from geoflow.files import check_folder, check_target, write_atomically
 from geoflow.io.meshes import write_mesh
 from geoflow.io.ply import ply_header, ply_rows
-from geoflow.model.model import category_among
+from geoflow.model.maker import category_among
 from geoflow.shapes.model import ObjectGenerator, Shape
 
 MANIFEST = "manifest.json"

@@ -127,7 +127,7 @@ def reconstruct(o: Options) -> None:
 
 def _load(o: Options) -> tuple[ObjectGenerator, str | None]:
     """The generator, if it reads clouds, and the category as it spells it."""
-    from geoflow.model.model import category_among
+    from geoflow.model.maker import category_among
     from geoflow.pretrained import config_of, load
     from geoflow.shapes.model import ObjectGenerator
 

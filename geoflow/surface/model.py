@@ -20,9 +20,9 @@ from geoflow.checks import at_least
 from geoflow.files import open_atomically
 from geoflow.flow.noise import draw_noise
 from geoflow.io.ply import ply_header, ply_rows
-from geoflow.model.config import check_argument
+from geoflow.model.config import check_argument, read_part
 from geoflow.model.model import FlowModel
-from geoflow.surface.data import read_frame
+from geoflow.surface.data import Frame
 
 BLOCK = 16_384  # points that are made at a time, and whose noise is drawn together
 
@@ -33,7 +33,7 @@ class SurfaceModel(FlowModel):
     network, half = "PointMLP", False
 
     def read(self, config: dict[str, Any]) -> None:
-        self.frame = read_frame(config)
+        self.frame = read_part(config, "data", Frame)
         check_argument(config, "channels", self.frame.channels)
 
     def stream(
