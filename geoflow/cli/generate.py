@@ -7,13 +7,10 @@ import time
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from geoflow.cli.errors import UsageError, note
 from geoflow.cli.options import (
-    AtLeast,
     Device,
     MeshFormat,
     Overwrite,
@@ -21,7 +18,7 @@ from geoflow.cli.options import (
     Steps,
     Where,
     command,
-    seed_option,
+    option,
 )
 from geoflow.cli.progress import progress_bar
 
@@ -34,57 +31,41 @@ class Backbone(StrEnum):
 class Options:
     """Of `geoflow generate`."""
 
-    n: Annotated[
-        int,
-        typer.Option("--n", "-n", help="How many shapes; shape i is the same whatever this is."),
-        AtLeast(1),
-    ] = 1
+    n: int = option(
+        1, "How many shapes; shape i is the same whatever this is.", "--n", "-n", least=1
+    )
     steps: Steps = 2
-    category: Annotated[
-        str, typer.Option(help="A category (geoflow info lists them), or all: each in turn.")
-    ] = "all"
-    seed: seed_option(  # pyright: ignore[reportInvalidTypeForm]
-        "Shape i depends on the seed and i alone, not on --n or what else is asked."
-    ) = 0
-    guidance: Annotated[
-        float,
-        typer.Option(help="Above 1 exaggerates the category; every step then takes two calls."),
-        AtLeast(0),
-    ] = 1.0
-    resolution: Annotated[
-        Resolution | None,
-        typer.Option(
-            help="Cells a side of the grid that is meshed; 128 if not given; not of clouds."
-        ),
-    ] = None
-    format: Annotated[
-        MeshFormat,
-        typer.Option(help="Of the files; with --backbone points, ply is the cloud itself."),
-    ] = MeshFormat.obj
-    out: Annotated[Path, typer.Option(help="Folder for the shapes.")] = Path("outputs")
+    category: str = option("all", "A category (geoflow info lists them), or all: each in turn.")
+    seed: int = option(
+        0, "Shape i depends on the seed and i alone, not on --n or what else is asked.", least=0
+    )
+    guidance: float = option(
+        1.0, "Above 1 exaggerates the category; every step then takes two calls.", least=0
+    )
+    resolution: Resolution | None = option(
+        None, "Cells a side of the grid that is meshed; 128 if not given; not of clouds."
+    )
+    format: MeshFormat = option(
+        MeshFormat.obj, "Of the files; with --backbone points, ply is the cloud itself."
+    )
+    out: Path = option(Path("outputs"), "Folder for the shapes.")
     device: Where = Device.auto
-    backbone: Annotated[
-        Backbone,
-        typer.Option(
-            help="grid makes a mesh at once; points makes a cloud of 2,048 points and, unless the "
-            "format is ply, a closed mesh of it in one call more."
-        ),
-    ] = Backbone.grid
-    checkpoint: Annotated[
-        str | None,
-        typer.Option(
-            help="A bundled name, or a folder with config.json: a checkpoint or a run; objects or "
-            "points if not given."
-        ),
-    ] = None
+    backbone: Backbone = option(
+        Backbone.grid,
+        "grid makes a mesh at once; points makes a cloud of 2,048 points and, unless the format is "
+        "ply, a closed mesh of it in one call more.",
+    )
+    checkpoint: str | None = option(
+        None,
+        "A bundled name, or a folder with config.json: a checkpoint or a run; objects or points if "
+        "not given.",
+    )
     overwrite: Overwrite = False
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume",
-            help="Finish an interrupted run: repeat its command and add this; --n may differ.",
-        ),
-    ] = False
+    resume: bool = option(
+        False,
+        "Finish an interrupted run: repeat its command and add this; --n may differ.",
+        "--resume",
+    )
 
     @property
     def meshes(self) -> bool:
