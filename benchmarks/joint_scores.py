@@ -34,7 +34,7 @@ from geoflow.joints import (
     read_characters,
     tree_recall,
 )
-from geoflow.model import SamplingSettings, read_part
+from geoflow.model import read_part, read_sampling
 
 Find = Callable[[Character, int], Skeleton]
 """(character, seed of the noise) -> its skeleton."""
@@ -114,7 +114,7 @@ def main() -> None:
         found = {"clustering": options.clustering}
         predictor.clustering = read_part(found, "clustering", Clustering)
     if options.sampling:
-        predictor.sampling = read_part({"sampling": options.sampling}, "sampling", SamplingSettings)
+        predictor.sampling = read_sampling({"sampling": options.sampling})
     sets: dict[str, tuple[str, list[Character]]] = {}
     for path in options.rigs:
         for c in read_characters(path):

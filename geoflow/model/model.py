@@ -15,9 +15,9 @@ from geoflow.model.config import (
     MOST,
     REMEDY,
     ClassData,
-    SamplingSettings,
     read_network,
     read_part,
+    read_sampling,
     read_transport,
     short,
 )
@@ -56,8 +56,7 @@ class FlowModel:
                 f"{name!r}; use another checkpoint"
             )
         self.config, self.digest, self.device = config, digest, device
-        self.transport = read_transport(config)
-        self.sampling = read_part(config, "sampling", SamplingSettings, optional=True)
+        self.transport, self.sampling = read_transport(config), read_sampling(config)
         self.read(config)
         self.net = network_with(config, weights)
         self.net.eval().requires_grad_(False).to(device)

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 from torch import Tensor
 
 from geoflow.data.source import Source
 from geoflow.geometry.pointcloud import total_area
 from geoflow.io import meshes
 from geoflow.io.colours import Colours, read_coloured_mesh
-from geoflow.model.config import Number, Part, Positive
 from geoflow.render.quick import draw_clouds
 
 COLOUR_DRAWS = 1 << 18
 LEAST_DEVIATION = 0.02  # of colours in [0, 1]: one colour all over must not be blown up to noise
 
 
-Triple = Annotated[list[Number], Field(min_length=3, max_length=3)]
-
-
-class Frame(Part):
+@dataclass(frozen=True)
+class Frame:
     """Between the mesh's own frame and the network's, of zero mean and unit variance.
-
-    In config.json it is the part "data" of a surface.
 
     Attributes:
         centre: (3,) mean of the surface, in the mesh's unit.
@@ -37,10 +32,10 @@ class Frame(Part):
         colour_std: root mean square deviation of a channel.
     """
 
-    centre: Triple
-    scale: Positive
-    colour_mean: Triple | None = None
-    colour_std: Positive = 1.0
+    centre: list[float]
+    scale: float
+    colour_mean: list[float] | None = None
+    colour_std: float = 1.0
 
     @property
     def channels(self) -> int:
@@ -84,8 +79,7 @@ class SurfaceSource(Source):
         self.categories: list[str] = []
         self.device, self.area, self.faces = device, total, int(keep.sum())
         centre, scale = _mean_and_deviation(corners, areas)
-        place: dict[str, Any] = {"centre": centre.tolist(), "scale": scale}
-        self.frame = Frame(**place)
+        self.frame = Frame(centre.tolist(), scale)
         self.cumulative = torch.from_numpy(np.cumsum(areas)).to(device)
         self.corners = torch.from_numpy(((corners - centre) / scale).astype(np.float32)).to(device)
         self.colour_corners = self.texels = self.pictures = None
@@ -97,7 +91,7 @@ class SurfaceSource(Source):
             raw = self._draw(COLOUR_DRAWS, torch.Generator(device).manual_seed(0))[:, 3:].double()
             mean = raw.mean(0)
             std = max(float((raw - mean).square().mean().sqrt()), LEAST_DEVIATION)
-            self.frame = Frame(**place, colour_mean=mean.tolist(), colour_std=std)
+            self.frame = Frame(centre.tolist(), scale, mean.tolist(), std)
 
     @classmethod
     def open(cls, folder: Path, device: torch.device, *, texture: bool = False) -> SurfaceSource:
@@ -142,7 +136,9 @@ class SurfaceSource(Source):
         return {"channels": self.frame.channels}
 
     def describe(self) -> dict[str, Any]:
-        known = {"categories": []} | self.frame.model_dump(exclude_unset=True)
+        known = {"categories": []} | asdict(self.frame)
+        if self.frame.colour_mean is None:
+            del known["colour_mean"], known["colour_std"]
         return known | {"area": self.area, "faces": self.faces}
 
 

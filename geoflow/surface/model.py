@@ -11,20 +11,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from geoflow.checks import at_least
 from geoflow.files import open_atomically
 from geoflow.flow.noise import draw_noise
 from geoflow.io.ply import ply_header, ply_rows
-from geoflow.model.config import check_argument, read_part
+from geoflow.model.config import Number, Part, Positive, check_argument, read_part
 from geoflow.model.model import FlowModel
 from geoflow.surface.data import Frame
 
 BLOCK = 16_384  # points that are made at a time, and whose noise is drawn together
+
+
+Triple = Annotated[list[Number], Field(min_length=3, max_length=3)]
+
+
+class FrameData(Part):
+    """The part "data" of config.json: a `Frame`."""
+
+    centre: Triple
+    scale: Positive
+    colour_mean: Triple | None = None
+    colour_std: Positive = 1.0
 
 
 class SurfaceModel(FlowModel):
@@ -33,7 +46,7 @@ class SurfaceModel(FlowModel):
     network, half = "PointMLP", False
 
     def read(self, config: dict[str, Any]) -> None:
-        self.frame = read_part(config, "data", Frame)
+        self.frame = Frame(**read_part(config, "data", FrameData).model_dump())
         check_argument(config, "channels", self.frame.channels)
 
     def stream(

@@ -88,9 +88,8 @@ def test_a_mesh_without_area_is_refused():
 
 
 def test_a_frame_puts_points_and_colours_back():
-    colours = {"colour_mean": [0.1, 0.2, 0.3], "colour_std": 0.5}
-    plain = Frame(centre=[1.0, 2.0, 3.0], scale=0.5)
-    coloured = Frame(centre=[1.0, 2.0, 3.0], scale=0.5, **colours)
+    plain = Frame([1.0, 2.0, 3.0], 0.5)
+    coloured = Frame([1.0, 2.0, 3.0], 0.5, [0.1, 0.2, 0.3], 0.5)
     assert plain.decode(torch.tensor([[1.0, 2.0, 4.0]])).tolist() == [[1.5, 3.0, 5.0]]
     made = coloured.decode(torch.tensor([[1.0, 2.0, 4.0, 0.0, 1.0, 1.0]], dtype=torch.float64))
     np.testing.assert_allclose(made[0], [1.5, 3.0, 5.0, 0.1, 0.7, 0.8])
