@@ -102,11 +102,7 @@ class Maker:
         return list(self.metres)
 
     def category_of(self, index: int, category: str = "all") -> str:
-        """The category of shape `index`: "all" takes the categories in turn; case does not matter.
-
-        Raises:
-            ValueError: unknown category; lists them and the nearest.
-        """
+        """The category of shape `index`: "all" takes them in turn, see `category_among`."""
         if category == "all":
             return self.categories[index % len(self.categories)]
         return category_among(self.categories, category)
