@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from geoflow.cli import app
 from geoflow.flow import TRANSPORTS
-from geoflow.model.checkpoint import assets_folder
+from geoflow.model.checkpoint import bundled_folder
 from geoflow.recipes import RECIPES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,7 +38,7 @@ SECOND = (
 MADE = load_module("make_commands", ROOT / "docs" / "make_commands.py")
 COMMANDS = dict(MADE.commands())
 SCRIPT = re.compile(r"\b((?:apps|benchmarks|data_prep|docs)/\w+\.py)")
-BUNDLED = assets_folder() / "checkpoints"
+BUNDLED = bundled_folder("objects").parent
 has_bundled = (BUNDLED / "objects" / "config.json").is_file()
 needs_bundled = pytest.mark.skipif(not has_bundled, reason="the bundled checkpoint is not here")
 

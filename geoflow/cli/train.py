@@ -74,7 +74,7 @@ def train(o: Options) -> None:
 
     recipe = get_recipe(o.recipe)
     check_run(o.out, resume=o.resume)
-    from geoflow.model.checkpoint import load_checkpoint
+    from geoflow.model.checkpoint import checkpoint_folder, load_checkpoint
     from geoflow.model.device import pick_device
     from geoflow.training.loop import RunOptions, draw_samples, recipe_for_minutes, run_training
     from geoflow.training.state import STATE
@@ -98,7 +98,7 @@ def train(o: Options) -> None:
     if found:
         trainer.resume(o.out)
     elif o.init is not None:
-        trainer.warm_start(*load_checkpoint(o.init)[:2])
+        trainer.warm_start(*load_checkpoint(checkpoint_folder(o.init, ()))[:2])
     options = RunOptions(
         minutes=None if o.fit else o.minutes,
         save_minutes=o.save_minutes,

@@ -28,14 +28,9 @@ DTYPES = ("float32", "float16", "int8")
 
 
 def quantise(weights: dict[str, Tensor], dtype: str) -> dict[str, Tensor]:
-    """Stores matrices as float16, or as int8 with one scale per output channel.
+    """Name -> tensor as it is stored: one of DTYPES, vectors float32 under "int8".
 
-    Args:
-        weights: name -> float tensor.
-        dtype: "float32", "float16" or "int8"; vectors stay float32 under "int8".
-
-    Returns:
-        name -> stored tensor; int8 matrices have a companion `name.scale` (rows,).
+    An int8 matrix has a companion `name.scale` (rows,), one scale an output channel.
 
     Raises:
         ValueError: unknown dtype, or a weight has the name of another one's companion.
@@ -44,31 +39,24 @@ def quantise(weights: dict[str, Tensor], dtype: str) -> dict[str, Tensor]:
     stored: dict[str, Tensor] = {}
     for name, value in weights.items():
         value = value.detach().cpu().float().contiguous()
-        if dtype == "float16":
-            stored[name] = value.half()
-        elif dtype == "int8" and value.dim() >= 2:
+        if dtype == "int8" and value.dim() >= 2:
             if f"{name}.scale" in weights:
                 raise ValueError(
                     f"int8 weights need the name {name}.scale for the scale of {name}; a weight "
                     "has it; rename that or use float16"
                 )
-            rows = value.flatten(1)
-            scale = rows.abs().amax(1).clamp(min=1e-12) / 127
-            stored[name] = (rows / scale[:, None]).round().to(torch.int8).view(value.shape)
-            stored[f"{name}.scale"] = scale
+            scale = value.flatten(1).abs().amax(1).clamp(min=1e-12) / 127
+            rows = (value.flatten(1) / scale[:, None]).round()
+            stored[name], stored[f"{name}.scale"] = rows.to(torch.int8).view(value.shape), scale
         else:
-            stored[name] = value
+            stored[name] = value.half() if dtype == "float16" else value
     return stored
 
 
 def dequantise(stored: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The inverse of `quantise`, to float32.
-
-    Raises:
-        ValueError: an int8 matrix without its scale.
-    """
+    """The inverse of `quantise`, to float32; ValueError where an int8 matrix lacks its scale."""
     weights: dict[str, Tensor] = {}
-    scales = {f"{name}.scale": name for name, v in stored.items() if v.dtype == torch.int8}
+    scales = {f"{name}.scale" for name, value in stored.items() if value.dtype == torch.int8}
     for name, value in stored.items():
         if value.dtype == torch.int8:
             scale = stored.get(f"{name}.scale")
@@ -97,12 +85,11 @@ def save_checkpoint(
     shards: list[dict[str, Tensor]] = [{}]
     room = SHARD_BYTES
     for name, value in quantise(weights, dtype).items():
-        size = value.numel() * value.element_size()
-        if size > room and shards[-1]:
+        if value.nbytes > room and shards[-1]:
             shards.append({})
             room = SHARD_BYTES
         shards[-1][name] = value
-        room -= size
+        room -= value.nbytes
     files = {}
     for k, shard in enumerate(shards, 1):
         data = save(shard)
@@ -119,25 +106,20 @@ def save_checkpoint(
 
 
 def load_checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor], str]:
-    """Reads and checks a checkpoint.
-
-    Args:
-        folder: holds config.json and its shards.
-
-    Returns:
-        config, name -> float32 tensor, and a hash of all weights (hex).
+    """Reads and checks a checkpoint: config, name -> float32 tensor, and a hash of all weights.
 
     Raises:
         ValueError: one line: missing, truncated, altered, of another version, or holds NaN.
     """
     config = read_config(folder)
-    files: dict[str, str] = config["weights"]["files"]
     stored: dict[str, Tensor] = {}
-    for name, digest in files.items():
+    for name, digest in config["weights"]["files"].items():
         path = folder / Path(name).name
         if not path.is_file():
             raise ValueError(f"checkpoint shard {path} is missing; copy the whole folder again")
-        if _sha256(path) != digest:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != digest:
             raise ValueError(
                 f"checkpoint shard {path} is truncated or altered (sha256 differs from "
                 "config.json); copy it again"
@@ -175,8 +157,7 @@ def mean_of(
             raise ValueError("checkpoints to average must hold the same weights; they do not")
     if len(checkpoints) == 1:
         return config, first
-    mean = {n: torch.stack([w[n] for _, w in checkpoints]).mean(0) for n in first}
-    return config, mean
+    return config, {n: torch.stack([w[n] for _, w in checkpoints]).mean(0) for n in first}
 
 
 def digest_of(config: dict[str, Any]) -> str:
@@ -211,25 +192,20 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def assets_folder() -> Path:
-    """Where the bundled checkpoints are: inside the wheel, or at the top of a checkout."""
+def bundled_folder(name: str) -> Path:
+    """Where a bundled checkpoint is: inside the wheel, or at the top of a checkout."""
     here = Path(__file__).parents[1]
     inside = here / "assets"
-    return inside if inside.is_dir() else here.parent / "assets"
+    return (inside if inside.is_dir() else here.parent / "assets") / "checkpoints" / name
 
 
 def has_checkpoint(name: str) -> bool:
     """Whether the bundled checkpoint of that name is part of this installation."""
-    return (assets_folder() / "checkpoints" / name / "config.json").is_file()
+    return (bundled_folder(name) / "config.json").is_file()
 
 
 def checkpoint_folder(name: str | Path, bundled: Sequence[str]) -> Path:
-    """The folder of a bundled checkpoint, or the folder that is named: a checkpoint, or a run.
+    """The folder of a bundled checkpoint, or the one that is named: a checkpoint, or a run.
 
     Args:
         name: one of `bundled`, or a folder; a Path is always a folder.
@@ -240,7 +216,7 @@ def checkpoint_folder(name: str | Path, bundled: Sequence[str]) -> Path:
     """
     folder = Path(name)
     if isinstance(name, str) and name in bundled:
-        folder = assets_folder() / "checkpoints" / name
+        folder = bundled_folder(name)
         if not folder.is_dir():
             raise ValueError(
                 f"checkpoint {name} is not part of this installation; give a folder (--checkpoint)"

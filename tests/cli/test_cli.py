@@ -22,10 +22,10 @@ from geoflow import files
 from geoflow.cli import app
 from geoflow.io import meshes as export
 from geoflow.model import checkpoint as checkpoints
-from geoflow.model.checkpoint import assets_folder
+from geoflow.model.checkpoint import bundled_folder
 from geoflow.pretrained import load_generator
 
-BUNDLED = assets_folder() / "checkpoints" / "objects"
+BUNDLED = bundled_folder("objects")
 needs_bundled = pytest.mark.skipif(
     not (BUNDLED / "config.json").is_file(), reason="the bundled checkpoint is not here"
 )

@@ -342,7 +342,7 @@ def test_fit_plans_a_whole_run_that_resume_knows(train, tmp_path):
 
 def test_a_run_of_another_transport_is_neither_resumed_nor_started_from(train, tmp_path):
     assert train("--steps", 2).exit_code == 0
-    init = train("--steps", 2, "--init", tmp_path / "run/checkpoint", "--out", tmp_path / "b")
+    init = train("--steps", 2, "--init", tmp_path / "run", "--out", tmp_path / "b")
     assert init.exit_code == 0, init.stderr
     other = {"recipe.json": "u-FM", "checkpoint/config.json": {"name": "u-FM", "arguments": {}}}
     for path, transport in other.items():
