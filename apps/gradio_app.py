@@ -3,7 +3,7 @@
     python apps/gradio_app.py                    # then open http://127.0.0.1:7860
     python apps/gradio_app.py --port 8000 --checkpoint runs/a/checkpoint
 
-Needs `pip install ".[app]"`. Works without a GPU, a network or a display.
+Needs `pip install 'geoflow[app]'`. Works without a GPU, a network or a display.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import atexit
 import ctypes
+import importlib.util
 import inspect
 import os
 import shutil
@@ -18,7 +19,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,8 @@ import geoflow
 
 SWEEP_SECONDS = 60.0
 MAX_UPLOAD = "50mb"
+NEEDED = ("gradio", "manifold3d")
+"""What the extra `app` brings, and `pip install geoflow` does not."""
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -56,29 +60,6 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return options
 
 
-class _Background:
-    """A function's result, computed beside other work."""
-
-    def __init__(self, work: Callable[[], Any]) -> None:
-        self._result: Any = None
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, args=(work,), daemon=True)
-        self._thread.start()
-
-    def _run(self, work: Callable[[], Any]) -> None:
-        try:
-            self._result = work()
-        except BaseException as error:
-            self._error = error
-
-    def result(self) -> Any:
-        """Waits; raises what the work raised."""
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-        return self._result
-
-
 def start(options: argparse.Namespace) -> tuple[Any, str, Any]:
     """Loads the model, builds the page and starts the server.
 
@@ -89,9 +70,11 @@ def start(options: argparse.Namespace) -> tuple[Any, str, Any]:
         ValueError: a broken checkpoint, no such device.
         OSError: the port is taken.
     """
-    loading = _Background(
-        lambda: geoflow.load_generator(options.checkpoint, options.device, "grid")
+    worker = ThreadPoolExecutor(1)
+    loading = worker.submit(
+        geoflow.load, options.checkpoint, options.device, (geoflow.ObjectGenerator,)
     )
+    worker.shutdown(wait=False)
     root = Path(tempfile.mkdtemp(prefix="geoflow-app-")).resolve()
     atexit.register(shutil.rmtree, root, ignore_errors=True)
     os.environ["GRADIO_TEMP_DIR"] = str(root)  # files inside are served where they are, not copied
@@ -100,11 +83,11 @@ def start(options: argparse.Namespace) -> tuple[Any, str, Any]:
             import gradio  # noqa: F401 - while the model loads
         from starlette.middleware import Middleware
 
-        from geoflow_app.guard import Guard
         from geoflow_app.page import CSS, HEAD, build_page, theme
-        from geoflow_app.sessions import Sessions
-        from geoflow_app.studio import Studio
-        from geoflow_app.ui import Context
+        from geoflow_app.parts.ui import Context
+        from geoflow_app.server.guard import Guard
+        from geoflow_app.server.sessions import Sessions
+        from geoflow_app.server.studio import Studio
 
         studio, sessions = Studio(loading.result()), Sessions(root)
         page = build_page(Context(studio, sessions, options.queue_size))
@@ -202,11 +185,13 @@ def give_memory_back() -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Runs the server until Ctrl-C."""
     options = parse(arguments)
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        what = " and ".join(missing)
+        return _fail(f"the app needs {what}, not installed here; pip install 'geoflow[app]'")
     try:
         check_port(options.host, options.port)
         page, address, sessions = start(options)
-    except ModuleNotFoundError as error:
-        return _fail(f'the app needs the package {error.name}; pip install ".[app]"')
     except (ValueError, OSError, RuntimeError) as error:
         return _fail(str(error))
     print(f"geoflow is at {address} (Ctrl-C ends it)", flush=True)

@@ -1,6 +1,7 @@
 """Pictures of the app's tabs for the README.
 
-python benchmarks/app_pictures.py [assets [TAB ...]]
+python benchmarks/app_pictures.py [assets [TAB ...]]; a TAB is generate, compare, mesh, joints,
+surface, blender, or phone for all of the app on one.
 """
 
 from __future__ import annotations
@@ -11,6 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from app_load import CHROMIUM_FLAGS, ROOT, chromium, running
+
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True,
+    "device_scale_factor": 1.5,
+}  # fmt: skip
 
 
 def generate_tab(page: Any) -> None:
@@ -73,6 +79,17 @@ def blender_tab(page: Any) -> None:
     page.get_by_role("tab", name="Use from Blender").click()
 
 
+def phone(page: Any) -> None:
+    """Shapes of all categories, on a phone."""
+    page.get_by_label("Category").click()
+    page.get_by_role("option", name="all", exact=True).click()
+    page.get_by_label("Randomise the seed").uncheck()
+    page.get_by_label("Seed", exact=True).fill("3")
+    page.click("#generate")
+    page.wait_for_function("document.querySelectorAll('#shapes img').length >= 4")
+    page.evaluate("document.querySelector('.viewer').scrollIntoView()")
+
+
 def main() -> None:
     """Writes app_TAB.png into the folder."""
     from playwright.sync_api import sync_playwright
@@ -88,15 +105,28 @@ def main() -> None:
     }
     with running(["--device", "cpu"]) as app, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
-        page = browser.new_page(viewport={"width": 1440, "height": 1000})
-        page.set_default_timeout(120_000)
-        page.goto(app.url)
-        page.get_by_text("Shape", exact=True).first.wait_for()
-        for name in sys.argv[2:] or tabs:
-            tabs[name](page)
+        wanted = sys.argv[2:] or [*tabs, "phone"]
+        page = opened(browser, app.url, viewport={"width": 1440, "height": 1000})
+        for name in wanted:
+            if name != "phone":
+                tabs[name](page)
+                page.wait_for_timeout(4000)
+                page.screenshot(path=folder / f"app_{name}.png", full_page=True)
+        if "phone" in wanted:
+            page = opened(browser, app.url, **PHONE)
+            phone(page)
             page.wait_for_timeout(4000)
-            page.screenshot(path=folder / f"app_{name}.png", full_page=True)
+            page.screenshot(path=folder / "app_phone.png")
         browser.close()
+
+
+def opened(browser: Any, address: str, **options: Any) -> Any:
+    """The app in a browser's window."""
+    page = browser.new_page(**options)
+    page.set_default_timeout(120_000)
+    page.goto(address)
+    page.get_by_text("Shape", exact=True).first.wait_for()
+    return page
 
 
 if __name__ == "__main__":

@@ -18,8 +18,9 @@ for K intervals: 59, 5, 3 and 1.
 from __future__ import annotations
 
 import argparse
-import ast
 import json
+import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -29,46 +30,35 @@ from typing import Any
 
 import numpy as np
 import torch
+from script import add_device, argument_parser, run_script, say
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
-
-from geoflow import sample, time_grid
+from geoflow import SurfaceModel, load_surface, time_grid
+from geoflow.checks import one_of, require
 from geoflow.files import write_atomically
 from geoflow.flow import sample_heun
 from geoflow.model import load_checkpoint, pick_device
-from geoflow.render.splats import draw_points
+from geoflow.render import camera_axes, join_tiles
 from geoflow.scores import mean_nearest
-from geoflow.surface import SurfaceSource
-from geoflow.surface import model as distributions
-from geoflow.training import RunOptions, Trainer, run_training, start_processes
-from geoflow.training.loop import within
-from geoflow.training.state import STATE
+from geoflow.surface import SURFACE_FORMS, SurfaceSource
 
 CALLS, DRAWN, PART, SEED = (60, 6, 3, 1), (1, 3, 60), 1 << 17, 0
-BEGIN = time.monotonic()
-Sampler = Callable[[distributions.PointDistribution, torch.Tensor, int], torch.Tensor]
-
-
-def say(text: str) -> None:
-    """A line of progress."""
-    print(f"[{time.monotonic() - BEGIN:6.1f} s] {text}", file=sys.stderr, flush=True)
+Sampler = Callable[[SurfaceModel, torch.Tensor, int], torch.Tensor]
 
 
 # -- samplers -------------------------------------------------------------------------------------
 
 
-def fold(model: distributions.PointDistribution, noise: torch.Tensor, calls: int) -> torch.Tensor:
+def fold(model: SurfaceModel, noise: torch.Tensor, calls: int) -> torch.Tensor:
     """The cumulative map."""
-    return model.sampling.sample(model.transport, model.net, noise, calls, cumulative=True)
+    return model.carry(noise, calls, cumulative=True)
 
 
-def euler(model: distributions.PointDistribution, noise: torch.Tensor, calls: int) -> torch.Tensor:
+def euler(model: SurfaceModel, noise: torch.Tensor, calls: int) -> torch.Tensor:
     """r = t at every call."""
-    times = time_grid(model.transport, calls)
-    return sample(model.transport, model.net, noise, times, cumulative=False)
+    return model.carry(noise, calls, cumulative=False)
 
 
-def heun(model: distributions.PointDistribution, noise: torch.Tensor, calls: int) -> torch.Tensor:
+def heun(model: SurfaceModel, noise: torch.Tensor, calls: int) -> torch.Tensor:
     """r = t, second order, at most so many calls."""
     times = time_grid(model.transport, max(1, (calls + 1) // 2))
     return sample_heun(model.transport, model.net, noise, times)
@@ -78,7 +68,7 @@ SAMPLERS: dict[str, Sampler] = {"CFM": fold, "Euler, r = t": euler, "Heun, r = t
 
 
 def draw(
-    sampler: Sampler, model: distributions.PointDistribution, noise: torch.Tensor, calls: int
+    sampler: Sampler, model: SurfaceModel, noise: torch.Tensor, calls: int
 ) -> tuple[torch.Tensor, float]:
     """(N, C) points of the normalised frame, and the seconds they took."""
     on_gpu = noise.device.type == "cuda"
@@ -105,33 +95,35 @@ class Case:
         return f"{self.name}-{self.form}"
 
 
-def fit(case: Case, run: Path, args: argparse.Namespace, accelerator: Any) -> None:
+def fit(case: Case, mesh: Path, run: Path, args: argparse.Namespace) -> None:
     """Trains, resumes or reuses DIR/runs/NAME-FORM."""
-    compile = args.device.type == "cuda" and not args.no_compile
-    changes = {"batch": args.batch, "steps": args.steps}
-    plan = distributions.plan(case.form, case.source, args.width, args.depth, changes)
-    for name, value in (text.split("=", 1) for text in args.set):
-        where, _, field = name.rpartition(".")
-        inner = replace(plan.times, **{field: ast.literal_eval(value)}) if where else None
-        plan = replace(plan, **({where: inner} if where else {field: ast.literal_eval(value)}))
-    resumed = (run / STATE).is_file()
-    if resumed:
-        plan = distributions.check_resumable(run, plan, case.source)
-    elif args.steps is None:
-        say(f"{case.label}: measuring the steps of {args.minutes:g} minutes")
-        plan = within(plan, args.minutes, case.source, accelerator, compile=compile)
-    trainer = Trainer(plan, case.source, SEED, accelerator)
-    if resumed:
-        trainer.resume(run)
-    say(f"{case.label}: {plan.steps} steps of {plan.batch} points, from step {trainer.step}")
-    say(run_training(trainer, run, RunOptions(compile=compile, save_minutes=1.0)))
-    if trainer.step < plan.steps:
-        raise KeyboardInterrupt
+    say(f"{case.label}: training in {run}")
+    changes = [f"width={args.width}", f"depth={args.depth}", *args.set]
+    changes += ["texture=true"] if args.texture else []
+    changes += [] if args.batch is None else [f"batch={args.batch}"]
+    length = ["--minutes", str(args.minutes), "--fit"]
+    length = length if args.steps is None else ["--steps", str(args.steps)]
+    command = [
+        sys.executable,
+        "-m",
+        "geoflow",
+        "train",
+        SURFACE_FORMS[case.form][0],
+        "--data",
+        str(mesh),
+    ]
+    command += ["--out", str(run), "--resume", "--device", args.device.type, *length]
+    command += ["--no-compile"] if args.no_compile else []
+    command += [part for change in changes for part in ("--set", change)]
+    root = str(Path(__file__).resolve().parents[1])
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": root})
+    if done.returncode:
+        raise ValueError(f"{case.label} was not trained; see above; repeat the command to go on")
 
 
 def measure(case: Case, run: Path, args: argparse.Namespace) -> dict[str, Any]:
     """Every sampler at every number of calls, and pictures."""
-    model = distributions.load_distribution(run, args.device.type)
+    model = load_surface(run, args.device.type)
     if args.lead is not None:
         model.sampling = replace(model.sampling, lead=args.lead)
     random = torch.Generator(args.device).manual_seed(SEED + 1)
@@ -164,15 +156,53 @@ def measure(case: Case, run: Path, args: argparse.Namespace) -> dict[str, Any]:
 
 def picture(clouds: dict[tuple[str, int], np.ndarray], truth: np.ndarray) -> bytes:
     """PNG: a row a sampler, 1, 3 and 60 calls; the surface itself at the right of each."""
-    from geoflow.render.quick import sheet
-
     low, high = truth[:, :3].min(axis=0), truth[:, :3].max(axis=0)
     view = {"centre": (low + high) / 2, "radius": float(np.linalg.norm(high - low)) / 2}
     tiles = []
     for name in ("CFM", "Euler, r = t"):
         tiles += [draw_points(clouds[name, calls], 360, **view) for calls in DRAWN]
         tiles.append(draw_points(truth, 360, **view))
-    return sheet(np.stack(tiles), len(DRAWN) + 1)
+    return join_tiles(tiles, len(DRAWN) + 1)
+
+
+def draw_points(points: np.ndarray, size: int, *, centre: np.ndarray, radius: float) -> np.ndarray:
+    """A cloud as dots of one pixel; a pixel far behind its neighbours is darker (eye-dome shading).
+
+    Args:
+        points: (N, 3), y up, facing +z, or (N, 6) with RGB in [0, 1].
+        size: pixels a side.
+        centre, radius: sphere that the picture shows; points outside of it are cut off.
+
+    Returns:
+        (size, size, 3) uint8 on white.
+    """
+    across, up, back = camera_axes(azimuth=35, elevation=22)
+    place = (points[:, :3] - centre) / radius
+    column = np.rint((place @ across + 1) * (size - 1) / 2).astype(np.int64)
+    row = np.rint((1 - place @ up) * (size - 1) / 2).astype(np.int64)
+    near = place @ back  # larger is nearer
+    seen = np.flatnonzero((column >= 0) & (column < size) & (row >= 0) & (row < size))
+    order = seen[np.argsort(near[seen])]  # the nearest of a pixel is written last
+    pixel = row[order] * size + column[order]
+    depth = np.full(size * size, -np.inf)
+    depth[pixel] = near[order]
+    colour = np.ones((size * size, 3))
+    colour[pixel] = points[order, 3:].clip(0, 1) if points.shape[1] == 6 else (0.62, 0.70, 0.78)
+    shade = eye_dome(depth.reshape(size, size)).reshape(-1, 1)
+    picture = np.where(np.isfinite(depth)[:, None], colour * shade, 1.0)
+    return np.rint(255 * picture).astype(np.uint8).reshape(size, size, 3)
+
+
+def eye_dome(depth: np.ndarray) -> np.ndarray:
+    """(S, S) nearness, -inf for background -> (S, S) brightness in [0.25, 1]."""
+    known = np.isfinite(depth)
+    padded = np.pad(np.where(known, depth, -1e9), 1, constant_values=-1e9)
+    size = len(depth)
+    behind = np.zeros_like(depth)
+    for down, along in ((0, 1), (2, 1), (1, 0), (1, 2)):
+        neighbour = padded[down : down + size, along : along + size]
+        behind += np.clip(neighbour - np.where(known, depth, 1e9), 0, 0.05)
+    return 0.25 + 0.75 * np.exp(-25 * behind)
 
 
 # -- the table ------------------------------------------------------------------------------------
@@ -204,7 +234,7 @@ def table(results: list[dict[str, Any]]) -> str:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argument_parser(__doc__)
     parser.add_argument("meshes", nargs="*", type=Path, metavar="MESH")
     parser.add_argument("--minutes", type=float, default=4.0, help="of training for each form")
     parser.add_argument("--out", type=Path, required=True)
@@ -214,11 +244,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, help="points a step")
     parser.add_argument("--width", type=int, default=512)
     parser.add_argument("--depth", type=int, default=6)
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    add_device(parser)
     parser.add_argument("--texture", action="store_true", help="learn colours too")
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="NAME=VALUE",
-        help="of the recipe, such as learning_rate=1e-3 or times.cumulative=0.6",
+        help="of the recipe, such as learning_rate=1e-3 or cumulative=0.6",
     )  # fmt: skip
     parser.add_argument("--lead", type=float, help="of the few calls; default the checkpoint's")
     parser.add_argument("--no-compile", action="store_true")
@@ -229,20 +259,20 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     args = parse()
+    if args.meshes:
+        require("accelerate")
+    for form in args.forms:
+        one_of("--forms", form, SURFACE_FORMS)
     results = args.out / "results"
     for folder in (results, args.out / "pictures", args.out / "runs"):
         folder.mkdir(parents=True, exist_ok=True)
-    accelerator = start_processes(args.device) if args.meshes else None
     for mesh in args.meshes:
-        vertices, faces, colours = distributions.read_shape(mesh, texture=args.texture)
-        source = SurfaceSource(vertices, faces, args.device, colours)
+        source = SurfaceSource.open(mesh, args.device, texture=args.texture)
         for form in args.forms:
             case = Case(mesh.stem, form, source)
             run = args.out / "runs" / case.label
-            fit(case, run, args, accelerator)
-            torch.set_float32_matmul_precision("highest")  # sampling, as the command does it
+            fit(case, mesh, run, args)
             text = json.dumps(measure(case, run, args), indent=1).encode()
-            torch.set_float32_matmul_precision("high")
             write_atomically(results / f"{case.label}.json", text)
     found = [json.loads(path.read_text()) for path in sorted(results.glob("*.json"))]
     write_atomically(args.out / "distribution_table.md", table(found).encode())
@@ -250,9 +280,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        sys.exit(f"distribution_table: {error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted; repeat the command to go on")
+    run_script(main)

@@ -26,334 +26,34 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import sys
 import time
-from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from script import BEGIN, add_device, argument_parser, run_script, say
+from shape_sets import (
+    SEED,
+    Chosen,
+    Generator,
+    Sampler,
+    ShapeSet,
+    choose,
+    collect,
+    generate_clouds,
+    generate_grids,
+    read_clouds,
+    read_grids,
+    submit,
+)
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
+from geoflow import ObjectGenerator, PointGenerator, load_generator
+from geoflow.render import join_tiles
+from geoflow.scores import Matrix, chamfer_matrix, one_nna
 
-from geoflow import ObjectGenerator, PointGenerator, load_generator, time_grid
-from geoflow.data import ShapeDataset, split_of
-from geoflow.flow import draw_noise, sample_heun
-from geoflow.geometry import extract_surface, is_watertight, remove_fragments, sample_surface
-from geoflow.model import half_precision
-from geoflow.render import draw_clouds
-from geoflow.render.quick import draw_grids, sheet
-from geoflow.scores import Matrix, chamfer_matrix, nearest, one_nna
-
-Generator = ObjectGenerator | PointGenerator
-
-POINTS, SEED, ATTEMPTS, PAIRS, DRAWN, SIDE = 2048, 0, 3, 10, 3, 192
-BEGIN = time.monotonic()
-
-
-@dataclass(frozen=True)
-class Sampler:
-    """A number of calls, folding the cumulative map or with r = t at every call."""
-
-    calls: int
-    cumulative: bool
-    heun: bool = False
-
-    @property
-    def name(self) -> str:
-        calls = f"{self.calls} call{'s' * (self.calls > 1)}"
-        if self.cumulative:
-            return calls
-        return f"r = t, Heun, {calls}" if self.heun else f"r = t, {calls}"
-
-
-@dataclass(frozen=True)
-class Cloud:
-    """What is kept of one mesh; points is None where the grid has no surface."""
-
-    points: np.ndarray | None
-    watertight: bool = False
-    fragments: int = 0
-    components: int = 0
-
-
-@dataclass
-class ShapeSet:
-    """Grids, their category numbers and clouds, in the same order.
-
-    Attributes:
-        grids: (N, R, R, R), int8 in units of truncation / 127, or float32 in cube units; None where
-            there were clouds from the start.
-        labels: (N,) numbers of the generator's categories.
-        clouds: (N, 2048, 3) float32.
-        meshes: share of watertight meshes, fragments and so on.
-        factor: of grids, to cube units.
-    """
-
-    grids: np.ndarray | None
-    labels: np.ndarray
-    clouds: np.ndarray
-    meshes: dict[str, float]
-    factor: float = 1.0
-
-    def of(self, category: int) -> np.ndarray:
-        """(n, 2048, 3) clouds of a category."""
-        return self.clouds[self.labels == category]
-
-    def pictures(self, places: np.ndarray | list[int], device: torch.device) -> np.ndarray:
-        """(B, size, size, 3) uint8; a cell that is not finite counts as outside."""
-        if self.grids is None:
-            return draw_clouds(torch.from_numpy(self.clouds[places]).to(device), SIDE)
-        values = torch.from_numpy(self.grids[places]).to(device).float() * self.factor
-        parts = [draw_grids(part, SIDE) for part in values.nan_to_num(nan=1.0).split(16)]
-        return np.concatenate(parts)
-
-
-def say(text: str) -> None:
-    """A line of progress."""
-    print(f"[{time.monotonic() - BEGIN:6.1f} s] {text}", file=sys.stderr, flush=True)
-
-
-# -- grids to points, in worker processes ---------------------------------------------------------
-
-
-def to_cloud(job: tuple[np.ndarray, float, tuple[int, int]]) -> Cloud:
-    """(grid, factor to cube units, seed) -> its surface as points. Runs in a worker."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    grid, factor, seed = job
-    try:
-        surface = extract_surface(grid.astype(np.float32) * factor, backend="skimage")
-        vertices, faces, removed = remove_fragments(*surface)
-        points, _ = sample_surface(vertices, faces, POINTS, np.random.default_rng(seed))
-    except ValueError:  # no surface, or not finite
-        return Cloud(None)
-    rows, columns = faces[:, :2].ravel(), faces[:, 1:].ravel()
-    links = coo_array((np.ones(len(rows), np.int8), (rows, columns)), (len(vertices),) * 2)
-    pieces = connected_components(links, directed=False)[0]
-    return Cloud(points.astype(np.float32), is_watertight(faces), removed, int(pieces))
-
-
-def submit(
-    pool: ProcessPoolExecutor, grids: np.ndarray, factor: float, number: int
-) -> Iterator[Cloud]:
-    """Starts the meshing; `number` tells the random points of one set from another's."""
-    jobs = ((grid, factor, (number, i)) for i, grid in enumerate(grids))
-    return pool.map(to_cloud, jobs, chunksize=4)
-
-
-def collect(
-    name: str,
-    clouds: Iterable[Cloud],
-    grids: np.ndarray,
-    labels: np.ndarray,
-    factor: float = 1.0,
-    failed: int = 0,
-) -> ShapeSet:
-    """Waits for the meshes; a cloud still missing becomes points at the origin."""
-    done = list(clouds)
-    meshed = [c for c in done if c.points is not None]
-    lost = len(done) - len(meshed)
-    many = max(1, len(meshed))
-    meshes = {
-        "shapes": len(done),
-        "without_surface_at_first": failed,
-        "without_surface": lost,
-        "watertight_share": sum(c.watertight for c in meshed) / max(1, len(done)),
-        "mean_fragments_removed": sum(c.fragments for c in meshed) / many,
-        "mean_components": sum(c.components for c in meshed) / many,
-    }
-    origin = np.zeros((POINTS, 3), np.float32)
-    points = np.stack([origin if c.points is None else c.points for c in done])
-    say(f"{name}: {len(meshed)} of {len(done)} meshed")
-    return ShapeSet(grids, labels, points, meshes, factor)
-
-
-# -- the sets -------------------------------------------------------------------------------------
-
-
-def choose_shapes(
-    names: list[str], labels: np.ndarray, split: str, categories: list[str], limit: int | None
-) -> np.ndarray:
-    """Places of the first `limit` shapes a category of a split, category by category."""
-    places = []
-    belongs = np.array([split_of(name) == split for name in names])
-    for k in range(len(categories)):
-        places.append(np.flatnonzero(belongs & (labels == k))[:limit])
-    return np.concatenate(places)
-
-
-def number_categories(
-    args: argparse.Namespace, generator: Generator, dataset: ShapeDataset
-) -> np.ndarray:
-    """The generator's number of each of the data set's categories, -1 for others.
-
-    Raises:
-        ValueError: the data set lacks a category.
-    """
-    absent = sorted(set(generator.categories) - set(dataset.categories))
-    if absent:
-        raise ValueError(f"{args.data} lacks the checkpoint's categories {', '.join(absent)}")
-    number = {c: k for k, c in enumerate(generator.categories)}
-    return np.array([number.get(c, -1) for c in dataset.categories])
-
-
-def check_counts(
-    args: argparse.Namespace, generator: Generator, split: str, labels: np.ndarray
-) -> None:
-    """Raises ValueError where a category has too few shapes."""
-    counts = np.bincount(labels, minlength=len(generator.categories))
-    if counts.min() < args.per_category:
-        raise ValueError(
-            f"{args.data} has {counts.min()} {split} shapes of "
-            f"{generator.categories[int(counts.argmin())]}; --per-category "
-            f"{args.per_category} needs as many; ask for fewer"
-        )
-
-
-def read_clouds(args: argparse.Namespace, generator: PointGenerator) -> dict[str, ShapeSet]:
-    """Validation and training clouds: stored points, in cube units.
-
-    Raises:
-        ValueError: the data set lacks a category, or has too few shapes of one, or too few points.
-    """
-    dataset = ShapeDataset.open(args.data)
-    number = number_categories(args, generator, dataset)
-    if dataset.points < POINTS:
-        raise ValueError(f"{args.data} must have {POINTS} points a shape; it has {dataset.points}")
-    index = {name: place for place, name in enumerate(dataset.categories)}
-    rng = np.random.default_rng(SEED)
-    sets = {}
-    for split, limit in (("validation", args.per_category), ("train", args.train_limit)):
-        labels = number[[index[row["category"]] for row in dataset.rows(split)]]
-        places = [np.flatnonzero(labels == k)[:limit] for k in range(len(generator.categories))]
-        keep = np.concatenate(places)
-        check_counts(args, generator, split, labels[keep])
-        drawn = rng.permutation(dataset.points)[:POINTS]
-        clouds = dataset.load_points(split)[0][np.ix_(keep, drawn)]
-        sets[split] = ShapeSet(None, labels[keep], clouds, {})
-    return sets
-
-
-def read_grids(
-    args: argparse.Namespace, generator: ObjectGenerator
-) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], float]:
-    """Validation and training grids with labels as the generator numbers them; truncation.
-
-    Raises:
-        ValueError: the data set lacks a category, or has too few shapes of one.
-    """
-    dataset = ShapeDataset.open(args.data)
-    number = number_categories(args, generator, dataset)
-    if abs(dataset.truncation - generator.config["data"]["truncation"]) > 1e-6:
-        raise ValueError(f"{args.data} and the checkpoint differ in the truncation of the grids")
-    values, stored, names = dataset.load_sdf(generator.resolution, "all", max(1, args.workers))
-    labels = number[stored]
-    sets = {}
-    for split, limit in (("validation", args.per_category), ("train", args.train_limit)):
-        keep = choose_shapes(names, labels, split, generator.categories, limit)
-        check_counts(args, generator, split, labels[keep])
-        sets[split] = values[keep], labels[keep]
-    return sets, dataset.truncation
-
-
-def draw_sampler(
-    generator: ObjectGenerator, sampler: Sampler, noise: torch.Tensor, names: list[str], batch: int
-) -> np.ndarray:
-    """(N, R, R, R) float32 grids in cube units."""
-    grids = []
-    for start in range(0, len(noise), batch):
-        part = slice(start, start + batch)
-        options = {"steps": sampler.calls, "cumulative": sampler.cumulative}
-        grids.append(generator.sdf(noise[part], names[part], **options).float().cpu().numpy())
-    return np.concatenate(grids)
-
-
-def retry(
-    generator: ObjectGenerator,
-    sampler: Sampler,
-    names: list[str],
-    grids: np.ndarray,
-    clouds: list[Cloud],
-    number: int,
-) -> int:
-    """Draws grids without a surface again, in place; returns how many there were at first."""
-    missing = [i for i, cloud in enumerate(clouds) if cloud.points is None]
-    failed = len(missing)
-    for attempt in range(1, ATTEMPTS + 1):
-        if not missing:
-            break
-        say(f"{sampler.name}: {len(missing)} grids without a surface, attempt {attempt}")
-        shape = generator.grid_shape()
-        noise = torch.stack([draw_noise(SEED, i, shape, attempt) for i in missing])
-        again = draw_sampler(generator, sampler, noise, [names[i] for i in missing], 16)
-        for i, grid in zip(missing, again, strict=True):
-            grids[i], clouds[i] = grid, to_cloud((grid, 1.0, (number, i)))
-        missing = [i for i in missing if clouds[i].points is None]
-    return failed
-
-
-def draw_clouds_of(
-    generator: PointGenerator, sampler: Sampler, noise: torch.Tensor, names: list[str]
-) -> np.ndarray:
-    """(B, N, 3) clouds in cube units."""
-    if not sampler.heun:
-        options = {"steps": sampler.calls, "cumulative": sampler.cumulative}
-        return generator.clouds(noise, names, **options).cpu().numpy()
-    transport, device = generator.transport, generator.device
-    times, cond = time_grid(transport, (sampler.calls + 1) // 2), generator.condition(names)
-    with half_precision(device):
-        made = sample_heun(transport, generator.net, noise.to(device), times, cond)
-    return (made * generator.settings.std).cpu().numpy()
-
-
-def generate_clouds(
-    generator: PointGenerator, samplers: list[Sampler], count: int
-) -> dict[Sampler, ShapeSet]:
-    """`count` clouds a category from every sampler; one that is not finite becomes the origin."""
-    total = count * len(generator.categories)
-    noise = torch.stack([draw_noise(SEED, i, (POINTS, 3)) for i in range(total)])
-    names = [generator.category_of(i) for i in range(total)]
-    batch, sets = 100 if generator.device.type == "cuda" else 4, {}
-    for sampler in samplers:
-        parts = [
-            draw_clouds_of(generator, sampler, noise[a : a + batch], names[a : a + batch])
-            for a in range(0, total, batch)
-        ]
-        clouds = np.concatenate(parts)
-        lost = ~np.isfinite(clouds).all((1, 2))
-        clouds[lost] = 0
-        say(f"{sampler.name}: {total} clouds sampled, {lost.sum()} not finite")
-        labels = np.arange(total) % len(generator.categories)
-        sets[sampler] = ShapeSet(None, labels, clouds, {})
-    return sets
-
-
-def generate_sets(
-    generator: ObjectGenerator, samplers: list[Sampler], count: int, pool: ProcessPoolExecutor
-) -> dict[Sampler, ShapeSet]:
-    """`count` shapes a category from every sampler; meshing runs beside the network."""
-    total = count * len(generator.categories)
-    noise = torch.stack([draw_noise(SEED, i, generator.grid_shape()) for i in range(total)])
-    names = [generator.category_of(i) for i in range(total)]
-    labels = np.arange(total) % len(generator.categories)
-    batch = 128 if generator.device.type == "cuda" else 4
-    drawn = {}
-    for number, sampler in enumerate(samplers, 2):
-        grids = draw_sampler(generator, sampler, noise, names, batch)
-        drawn[sampler] = number, grids, submit(pool, grids, 1.0, number)
-        say(f"{sampler.name}: {total} shapes sampled")
-    sets = {}
-    for sampler, (number, grids, pending) in drawn.items():
-        clouds = list(pending)
-        failed = retry(generator, sampler, names, grids, clouds, number)
-        sets[sampler] = collect(sampler.name, clouds, grids, labels, failed=failed)
-    return sets
-
+PAIRS, DRAWN = 10, 3
 
 # -- scores ---------------------------------------------------------------------------------------
 
@@ -385,11 +85,11 @@ def score_categories(
         for name, shapes in sets.items():
             row[name] = _one_nna(shapes.of(k), real, bb, device)
         scores[category] = row
-        index, distance = nearest(chamfer_matrix(sets[copies_of].of(k), known, device=device))
-        found["generated"].append(distance)
+        to_training = chamfer_matrix(sets[copies_of].of(k), known, device=device)
+        found["generated"].append(to_training.min(1))
         found["shape"].append(np.flatnonzero(sets[copies_of].labels == k))
-        found["of"].append(np.flatnonzero(training.labels == k)[index])
-        found["validation"].append(nearest(to_known)[1])
+        found["of"].append(np.flatnonzero(training.labels == k)[to_training.argmin(1)])
+        found["validation"].append(to_known.min(1))
         say(f"scored {category}: " + ", ".join(f"{n} {v:.3f}" for n, v in row.items()))
     return scores, {name: np.concatenate(parts) for name, parts in found.items()}
 
@@ -443,19 +143,21 @@ def summarise_copies(found: dict[str, np.ndarray], categories: list[str]) -> dic
 
 @torch.no_grad()
 def measure_seams(
-    grids: np.ndarray, factor: float, truncation: float, patch: int, device: torch.device
+    shapes: ShapeSet, truncation: float, patch: int, device: torch.device
 ) -> dict[str, float]:
     """Mean |second difference| in the band |sdf| < truncation / 2, in cube units.
 
     Along each axis: where the three cells lie in two patches ("border"), and where in one
     ("inside"). Real grids tell how far the ratio differs from 1 without any patch.
     """
+    grids = shapes.grids
+    assert grids is not None
     total = torch.zeros(2, 3, dtype=torch.float64)
     count = torch.zeros(2, 3, dtype=torch.float64)
     centre = torch.arange(1, grids.shape[1] - 1, device=device)
     border = (centre - 1) // patch != (centre + 1) // patch
     for part in np.array_split(grids, -(-len(grids) // 64)):
-        x = torch.from_numpy(part).to(device).float() * factor
+        x = torch.from_numpy(part).to(device).float() * shapes.factor
         for axis in (1, 2, 3):
             bend = x.diff(n=2, dim=axis).abs().movedim(axis, -1)
             band = x.narrow(axis, 1, len(centre)).abs().movedim(axis, -1) < truncation / 2
@@ -482,7 +184,7 @@ def contact_sheet(
     count = min(DRAWN, int(np.bincount(shapes.labels).min()))
     places = np.stack([np.flatnonzero(shapes.labels == k)[:count] for k in range(len(categories))])
     tiles = shapes.pictures(places.T.ravel(), device)
-    path.write_bytes(sheet(tiles, len(categories)))
+    path.write_bytes(join_tiles(tiles, len(categories)))
 
 
 def write_pictures(
@@ -504,7 +206,7 @@ def write_pictures(
     left = generated[sampler].pictures([p["generated"] for p in pairs], device)
     right = training.pictures([p["training_row"] for p in pairs], device)
     tiles = np.stack([left, right], 1).reshape(-1, *left.shape[1:])
-    (out / "closest_pairs.png").write_bytes(sheet(tiles, 4))
+    (out / "closest_pairs.png").write_bytes(join_tiles(tiles, 4))
 
 
 def markdown(report: dict[str, Any]) -> str:
@@ -553,11 +255,12 @@ def run(args: argparse.Namespace, pool: ProcessPoolExecutor) -> dict[str, Any]:
         if not isinstance(generator, PointGenerator):
             raise ValueError("--heun is for checkpoints of clouds; leave it out")
         samplers.append(Sampler(args.heun, False, heun=True))
+    chosen = choose(args.data, generator, args.per_category, args.train_limit)
     if isinstance(generator, PointGenerator):
-        real, extra = read_clouds(args, generator), {}
+        real, extra = read_clouds(chosen), {}
         generated = generate_clouds(generator, samplers, args.per_category)
     else:
-        real, generated, extra = run_grids(args, generator, samplers, pool)
+        real, generated, extra = run_grids(args, generator, chosen, samplers, pool)
     device, validation, training = generator.device, real["validation"], real["train"]
     copier = Sampler(2 if 2 in args.steps else args.steps[-1], True)
     named = {sampler.name: shapes for sampler, shapes in generated.items()}
@@ -582,24 +285,27 @@ def run(args: argparse.Namespace, pool: ProcessPoolExecutor) -> dict[str, Any]:
 def run_grids(
     args: argparse.Namespace,
     generator: ObjectGenerator,
+    chosen: Chosen,
     samplers: list[Sampler],
     pool: ProcessPoolExecutor,
 ) -> tuple[dict[str, ShapeSet], dict[Sampler, ShapeSet], dict[str, Any]]:
     """Real and generated sets by way of meshes, and what is measured of meshes and grids alone."""
-    grids, truncation = read_grids(args, generator)
+    grids = read_grids(chosen, generator)
+    truncation = chosen.dataset.truncation
     factor = truncation / 127
-    say("read " + " and ".join(f"{len(g)} {name}" for name, (g, _) in grids.items()) + " shapes")
-    pending = {name: submit(pool, g, factor, i) for i, (name, (g, _)) in enumerate(grids.items())}
-    generated = generate_sets(generator, samplers, args.per_category, pool)
-    real = {name: collect(name, pending[name], *grids[name], factor) for name in grids}
+    say("read " + " and ".join(f"{len(g)} {name}" for name, g in grids.items()) + " shapes")
+    pending = {name: submit(pool, g, factor, i) for i, (name, g) in enumerate(grids.items())}
+    generated = generate_grids(generator, samplers, args.per_category, pool)
+    real = {
+        name: collect(name, pending[name], grids[name], labels, factor)
+        for name, (_, labels) in chosen.splits.items()
+    }
     named = {sampler.name: shapes for sampler, shapes in generated.items()}
     patch = int(generator.config["network"]["arguments"].get("patch", 8))
-    seams = {}
-    for name, shapes in ({"validation": real["validation"]} | named).items():
-        assert shapes.grids is not None
-        seams[name] = measure_seams(
-            shapes.grids, shapes.factor, truncation, patch, generator.device
-        )
+    seams = {
+        name: measure_seams(shapes, truncation, patch, generator.device)
+        for name, shapes in ({"validation": real["validation"]} | named).items()
+    }
     meshes = {name: shapes.meshes for name, shapes in (real | named).items()}
     return real, generated, {"meshes": meshes, "seams": seams}
 
@@ -613,12 +319,12 @@ def call_counts(text: str) -> list[int]:
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argument_parser(__doc__)
     parser.add_argument("checkpoint", help="folder with config.json")
     parser.add_argument("data", type=Path, help="data set of data_prep/objects.py")
     parser.add_argument("--out", type=Path, required=True, help="folder for the results")
     parser.add_argument("--per-category", type=int, default=40, help="shapes compared")
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    add_device(parser)
     parser.add_argument("--steps", type=call_counts, default=[1, 2, 4], help="calls: 1,2,4")
     parser.add_argument("--reference", type=int, default=50, help="calls of the r = t sampler")
     parser.add_argument("--heun", type=int, help="odd calls of Heun's sampler, r = t; clouds only")
@@ -638,24 +344,21 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def main(arguments: list[str] | None = None) -> None:
-    args = parse(arguments)
-    try:
-        args.out.mkdir(parents=True, exist_ok=True)
-        context = multiprocessing.get_context("fork")  # before CUDA starts; workers use no torch
-        with ProcessPoolExecutor(args.workers, mp_context=context) as pool:
-            pool.submit(abs, 0).result()  # starts all workers
-            try:
-                report = run(args, pool)
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-        (args.out / "few_steps.json").write_text(json.dumps(report, indent=2) + "\n", "utf-8")
-    except (ValueError, OSError) as error:
-        sys.exit(f"few_steps: {' '.join(str(error).split())}")
+def main() -> None:
+    args = parse()
+    args.out.mkdir(parents=True, exist_ok=True)
+    context = multiprocessing.get_context("fork")  # before CUDA starts; workers use no torch
+    with ProcessPoolExecutor(args.workers, mp_context=context) as pool:
+        pool.submit(abs, 0).result()  # starts all workers
+        try:
+            report = run(args, pool)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    (args.out / "few_steps.json").write_text(json.dumps(report, indent=2) + "\n", "utf-8")
     print(markdown(report))
     say(f"results in {args.out}")
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

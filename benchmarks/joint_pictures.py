@@ -9,25 +9,25 @@ joints are drawn green. Two network calls.
 
 from __future__ import annotations
 
-import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
+from script import argument_parser, run_script
 
 from geoflow import JointPredictor, load_joint_predictor, read_mesh, rig_mesh
 from geoflow.files import write_atomically
-from geoflow.joints import HELD_OUT_PACKS, Character, read_characters
-from geoflow.joints.picture import add_skeleton
-from geoflow.joints.rigs import fit_frame
-from geoflow.render.quick import sheet
-from geoflow.render.sheet import BACKGROUND, CLAY
+from geoflow.geometry import fit_frame
+from geoflow.joints import (
+    HELD_OUT_PACKS,
+    Character,
+    read_characters,
+    skeleton_parts,
+)
+from geoflow.render import CLAY, Studio, join_tiles
 
 SIZE, COLUMNS, TRUTH = 320, 6, (0.1, 0.6, 0.2)
-WAY = (0.35, 0.12, 1.0)
+VIEW = {"azimuth": 19.3, "elevation": 6.5, "half_height": 1.1}
 
 
 def tile(
@@ -36,22 +36,12 @@ def tile(
     """(SIZE, SIZE, 3) uint8; all in a frame of longest side 1.8."""
     import pyvista
 
-    plotter: Any = pyvista.Plotter(off_screen=True, window_size=[SIZE, SIZE])
-    try:
-        plotter.set_background(BACKGROUND)
-        style = {"opacity": 0.35} if surface.n_cells != surface.n_points else {"point_size": 1.5}
-        plotter.add_mesh(surface, color=CLAY, **style)
-        add_skeleton(plotter, joints, parents, 0.01, 0.022)
-        for joint in () if truth is None else truth:
-            plotter.add_mesh(pyvista.Sphere(radius=0.016, center=joint), color=TRUTH)
-        plotter.camera.parallel_projection = True
-        plotter.camera.focal_point, plotter.camera.up = (0, 0, 0), (0, 1, 0)
-        plotter.camera.position = tuple(6 * np.array(WAY))
-        plotter.camera.parallel_scale = 1.1
-        plotter.reset_camera_clipping_range()
-        return np.asarray(plotter.screenshot(return_img=True))[..., :3]
-    finally:
-        plotter.close()
+    style = {"opacity": 0.35} if surface.n_cells != surface.n_points else {"point_size": 1.5}
+    parts = [(surface, {"color": CLAY, **style}), *skeleton_parts(joints, parents, 0.01, 0.022)]
+    for joint in () if truth is None else truth:
+        parts.append((pyvista.Sphere(radius=0.016, center=joint), {"color": TRUTH}))
+    with Studio(SIZE, soft=False) as studio:
+        return studio.draw(parts, **VIEW)
 
 
 def of_mesh(predictor: JointPredictor, path: Path) -> np.ndarray:
@@ -59,8 +49,7 @@ def of_mesh(predictor: JointPredictor, path: Path) -> np.ndarray:
     import pyvista
 
     vertices, faces = read_mesh(path)
-    centre, scale = fit_frame(vertices)
-    vertices = (vertices - centre) * scale
+    vertices = fit_frame(vertices).into_cube(vertices)
     rig = rig_mesh(predictor, vertices, faces)
     packed = np.column_stack((np.full(len(faces), 3), faces)).ravel()
     return tile(pyvista.PolyData(vertices, packed), rig.joints, rig.parents, None)
@@ -77,7 +66,7 @@ def of_cloud(predictor: JointPredictor, character: Character) -> np.ndarray:
 
 def main() -> None:
     """Writes the sheet."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argument_parser(__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--meshes", type=Path, required=True)
     parser.add_argument("--rigs", type=Path, action="append", required=True)
@@ -91,9 +80,9 @@ def main() -> None:
             packs.setdefault(character.pack, []).append(character)
     shown = [c for pack in packs.values() for c in pack[: COLUMNS // len(packs)]]
     tiles += [of_cloud(predictor, c) for c in shown]
-    write_atomically(options.out, sheet(np.stack(tiles), COLUMNS), sync=False)
+    write_atomically(options.out, join_tiles(tiles, COLUMNS), sync=False)
     print(f"{options.out}: {len(tiles)} characters")
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

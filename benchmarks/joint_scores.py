@@ -13,24 +13,28 @@ numpy, scipy and safetensors alone.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
-import sys
 import time
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from script import add_device, argument_parser, run_script
 
 from geoflow import JointPredictor, Skeleton, load_joint_predictor
-from geoflow.joints import HELD_OUT_PACKS, Character, read_characters
-from geoflow.joints.model import read_clustering
-from geoflow.joints.scores import joint_scores, match_joints, mean_scores, tree_recall
-from geoflow.model import read_sampling
+from geoflow.joints import (
+    HELD_OUT_PACKS,
+    Character,
+    Clustering,
+    joint_scores,
+    match_joints,
+    mean_scores,
+    read_characters,
+    tree_recall,
+)
+from geoflow.model import read_part, read_sampling
 
 Find = Callable[[Character, int], Skeleton]
 """(character, seed of the noise) -> its skeleton."""
@@ -87,12 +91,12 @@ def row(
 
 def main() -> None:
     """Prints the table; with --csv writes it too."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argument_parser(__doc__)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--rigs", type=Path, action="append", default=[])
     parser.add_argument("--bodies", type=Path, action="append", default=[])
     parser.add_argument("--training", type=Path, help="a file of training bodies, for the template")
-    parser.add_argument("--device", default="auto")
+    add_device(parser)
     parser.add_argument(
         "--category", default="any", help='asked for on every set; or "set": its own'
     )
@@ -107,7 +111,8 @@ def main() -> None:
         parser.error(f"--seeds must be at least 1; got {options.seeds}")
     predictor = load_joint_predictor(options.checkpoint, options.device)
     if options.clustering:
-        predictor.clustering = read_clustering(options.clustering)
+        found = {"clustering": options.clustering}
+        predictor.clustering = read_part(found, "clustering", Clustering)
     if options.sampling:
         predictor.sampling = read_sampling({"sampling": options.sampling})
     sets: dict[str, tuple[str, list[Character]]] = {}
@@ -138,4 +143,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

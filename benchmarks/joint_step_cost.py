@@ -9,21 +9,18 @@ characters. Compiled on a GPU.
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from script import add_device, argument_parser, run_script
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
+from geoflow.checks import require
 from geoflow.joints import CharacterSource
 from geoflow.model import pick_device
 from geoflow.recipes import get_recipe
-from geoflow.training import Trainer, start_processes
+from geoflow.training import Trainer, set_fields, start_processes
 
 
 def milliseconds(call: Callable[[], object], steps: int, device: torch.device) -> float:
@@ -39,12 +36,13 @@ def milliseconds(call: Callable[[], object], steps: int, device: torch.device) -
 
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argument_parser(__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--steps", type=int, default=40)
-    parser.add_argument("--device", default="auto")
+    add_device(parser)
     options = parser.parse_args()
+    require("accelerate")
     accelerator = start_processes(pick_device(options.device))
     device = accelerator.device
     source = CharacterSource.open(options.data, device)
@@ -52,9 +50,9 @@ def main() -> None:
     source.batch(options.batch, draws)
     cost = milliseconds(lambda: source.batch(options.batch, draws), options.steps, device)
     print(f"batch alone {cost:.1f} ms", flush=True)
-    recipe = dataclasses.replace(get_recipe("characters-joints"), batch=options.batch)
+    recipe = set_fields(get_recipe("characters-joints"), [f"batch={options.batch}"])
     for name, instant in (("r = t", 1.0), ("r > t", 0.0)):
-        trainer = Trainer(dataclasses.replace(recipe, instant=instant), source, 0, accelerator)
+        trainer = Trainer(set_fields(recipe, [f"instant={instant}"]), source, 0, accelerator)
         if device.type == "cuda":
             trainer.compile()
         for _ in range(12 if device.type == "cuda" else 1):
@@ -69,4 +67,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

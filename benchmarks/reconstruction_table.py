@@ -14,27 +14,23 @@ stdout, every number in DIR/reconstruction.json.
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
+from script import add_device, argument_parser, run_script, say
 
 from geoflow import ObjectGenerator, load_generator, reconstruct
 from geoflow.data import ShapeDataset
 from geoflow.geometry import is_watertight, sample_surface
-from geoflow.scores import f_score
+from geoflow.scores import f_score, mean_nearest
 
 Points = NDArray[np.float64]
 Mesh = tuple[Points, NDArray[np.int64]]
-GIVEN, LONGEST, BEGIN = (64, 512, 2048), 1.8, time.monotonic()
+GIVEN, LONGEST = (64, 512, 2048), 1.8
 
 
 def by_network(generator: ObjectGenerator, steps: int, cumulative: bool) -> Callable[..., Mesh]:
@@ -82,15 +78,12 @@ def ball_pivoting(points: Points) -> Mesh:
 
 def score(mesh: Mesh, truth: Points) -> dict[str, float]:
     """CD, F-score and whether the mesh is closed; a mesh without faces is as bad as it gets."""
-    from scipy.spatial import cKDTree
-
     vertices, faces = mesh
     if not len(faces):
         return {"cd": LONGEST, "f": 0.0, "closed": 0.0}
     made, _ = sample_surface(vertices, faces, len(truth), np.random.default_rng(0))
-    there, back = cKDTree(truth).query(made)[0], cKDTree(made).query(truth)[0]
     return {
-        "cd": float(there.mean() + back.mean()) / 2,
+        "cd": sum(mean_nearest(made, truth)) / 2,
         "f": f_score(made, truth, 0.01 * LONGEST),
         "closed": float(is_watertight(faces)),
     }
@@ -109,19 +102,16 @@ def pick_shapes(data: Path, per_category: int) -> list[tuple[str, Points]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argument_parser(__doc__)
     parser.add_argument("checkpoint")
     parser.add_argument("data", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--per-category", type=int, default=3)
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    add_device(parser)
     parser.add_argument("--calls", type=int, nargs="+", default=[1, 2, 64])
     args = parser.parse_args()
-    try:
-        generator = load_generator(args.checkpoint, args.device)
-        shapes = pick_shapes(args.data, args.per_category)
-    except ValueError as error:
-        sys.exit(f"reconstruction_table: {error}")
+    generator = load_generator(args.checkpoint, args.device)
+    shapes = pick_shapes(args.data, args.per_category)
     methods: dict[str, Callable[..., Mesh]] = {}
     for calls in args.calls:
         name = f"{calls} calls" if calls > 1 else "1 call"
@@ -132,7 +122,7 @@ def main() -> None:
 
         methods |= {"Poisson": poisson, "ball pivoting": ball_pivoting}
     except (ImportError, OSError):
-        print("open3d is missing: no Poisson, no ball pivoting", file=sys.stderr)
+        say("open3d is missing: no Poisson, no ball pivoting")
     rows: list[dict[str, Any]] = []
     for number, (category, truth) in enumerate(shapes):
         order = np.random.default_rng(number).permutation(len(truth))
@@ -144,8 +134,7 @@ def main() -> None:
                     found = score((np.zeros((0, 3)), np.zeros((0, 3), np.int64)), truth)
                 rows.append({"shape": number, "category": category, "points": given} | found)
                 rows[-1]["method"] = name
-        done = f"[{time.monotonic() - BEGIN:6.1f} s] {number + 1} of {len(shapes)}"
-        print(done, file=sys.stderr, flush=True)
+        say(f"{number + 1} of {len(shapes)}")
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "reconstruction.json").write_text(json.dumps(rows, indent=1))
     print(
@@ -159,4 +148,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -12,22 +12,19 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import statistics
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
+from script import add_device, argument_parser, run_script
 
 from geoflow.model import half_precision, pick_device
 from geoflow.recipes import get_recipe
 from geoflow.shapes import GridSource
-from geoflow.training import Trainer
+from geoflow.training import Trainer, set_fields
 
 CATEGORIES, SHAPES = 15, 600
 
@@ -57,8 +54,8 @@ def make_trainer(
     args: argparse.Namespace, source: GridSource, device: torch.device, cumulative: bool
 ) -> Trainer:
     """A trainer of the recipe, past its part that trains r = t only; or with that part alone."""
-    recipe = get_recipe(args.recipe)
-    recipe = dataclasses.replace(recipe, batch=args.batch, instant=0.0 if cumulative else 1.0)
+    instant = 0.0 if cumulative else 1.0
+    recipe = set_fields(get_recipe(args.recipe), [f"batch={args.batch}", f"instant={instant}"])
     accelerator: Any = OneProcess(device)
     trainer = Trainer(recipe, source, 0, accelerator)
     if device.type == "cuda" and not args.no_compile:
@@ -78,21 +75,20 @@ def time_step(trainer: Trainer) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argument_parser(__doc__)
     parser.add_argument("--recipe", default="objects-sdf")
     parser.add_argument("--batch", type=int, default=256)
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    add_device(parser)
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--warmup", type=int, default=10)
     parser.add_argument("--no-compile", action="store_true")
     args = parser.parse_args()
     torch.set_float32_matmul_precision("high")
-    try:
-        device = pick_device(args.device)
-        resolution = int(get_recipe(args.recipe).network_arguments["resolution"])
-    except ValueError as error:
-        sys.exit(f"step_cost: {error}")
-    source = random_source(resolution, device)
+    device = pick_device(args.device)
+    arguments = get_recipe(args.recipe).network_arguments
+    if "resolution" not in arguments:
+        raise ValueError(f"--recipe must be one of SDF grids; {args.recipe} is not")
+    source = random_source(int(arguments["resolution"]), device)
     trainers = [make_trainer(args, source, device, cumulative) for cumulative in (False, True)]
     for trainer in trainers:
         for i in range(args.warmup):
@@ -111,4 +107,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

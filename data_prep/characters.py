@@ -17,17 +17,21 @@ import struct
 import sys
 import zipfile
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
 
-from geoflow.geometry import sample_outside
-from geoflow.joints import Character, joint_diameters, write_characters
-from geoflow.joints.rigs import fit_frame
+from parts.character_file import to_character
+from parts.sources import find_sources
+
+from geoflow.cli import script
+from geoflow.geometry import fit_frame, sample_outside
+from geoflow.joints import Character, write_characters
 
 MAX_FACES = 500_000
 LEAST_WEIGHT = 1e-3
@@ -257,7 +261,7 @@ def used_joints(rig: Rig) -> np.ndarray:
     return np.flatnonzero(keep & (carries | ~helper))
 
 
-def to_character(rig: Rig, name: str, count: int) -> Character:
+def sample_rig(rig: Rig, name: str, count: int) -> Character:
     """Samples a rig and brings it into the training frame.
 
     Args:
@@ -279,39 +283,12 @@ def to_character(rig: Rig, name: str, count: int) -> Character:
             at = int(rig.parents[at])
         parents.append(number.get(at, -1))
     rng = np.random.default_rng(list(name.encode()))
-    centre, scale = fit_frame(rig.vertices[np.unique(rig.faces)])
-    vertices = (rig.vertices - centre) * scale
+    frame = fit_frame(rig.vertices[np.unique(rig.faces)])
+    vertices = frame.into_cube(rig.vertices)
     points, normals, _ = sample_outside(vertices, rig.faces, count, rng, oversample=64)
-    joints = (rig.joints[keep] - centre) * scale
-    sizes = joint_diameters(joints, np.array(parents), points)
-    return Character(
-        name, "creature", points.astype(np.float32), normals.astype(np.float32),
-        joints.astype(np.float32), np.array(parents), tuple(rig.names[k] for k in keep), sizes,
-    )  # fmt: skip
-
-
-def find_files(paths: list[Path]) -> dict[str, tuple[Path, str]]:
-    """PACK/NAME -> folder or zip, and the member inside it.
-
-    Raises:
-        ValueError: a path that is neither, or no GLB at all.
-    """
-    found: dict[str, tuple[Path, str]] = {}
-    for path in paths:
-        if path.is_dir():
-            members = [file.relative_to(path).as_posix() for file in path.glob("*/*.glb")]
-        elif zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                members = [m for m in archive.namelist() if m.lower().endswith(".glb")]
-        else:
-            raise ValueError(f"SOURCE must be a folder or a zip of PACK/NAME.glb; got {path}")
-        for member in sorted(members):
-            pure = PurePosixPath(member)
-            if len(pure.parts) >= 2:
-                found.setdefault(f"{pure.parts[-2]}/{pure.stem}", (path, member))
-    if not found:
-        raise ValueError(f"no PACK/NAME.glb in {', '.join(map(str, paths))}")
-    return found
+    joints = frame.into_cube(rig.joints[keep])
+    names = tuple(rig.names[k] for k in keep)
+    return to_character(name, "creature", (points, normals), joints, np.array(parents), names)
 
 
 def main(
@@ -321,23 +298,16 @@ def main(
 ) -> None:
     """Write all characters of SOURCES to OUT."""
     characters = []
-    try:
-        for name, (path, member) in sorted(find_files(sources).items()):
-            try:
-                if path.is_dir():
-                    data = (path / member).read_bytes()
-                else:
-                    with zipfile.ZipFile(path) as archive:
-                        data = archive.read(member)
-                characters.append(to_character(read_rig(data), name, points))
-            except (ValueError, KeyError, IndexError, TypeError, zipfile.BadZipFile) as error:
-                print(f"{name}: {error}; left out", file=sys.stderr)
-        write_characters(out, characters)
-    except ValueError as error:
-        print(f"characters: {error}", file=sys.stderr)
-        raise typer.Exit(1) from None
+    for source in find_sources(sources, (".glb",), "PACK"):
+        try:
+            characters.append(sample_rig(read_rig(source.read()), source.name, points))
+        except (ValueError, KeyError, IndexError, TypeError, zipfile.BadZipFile) as error:
+            print(f"{source.name}: {error}; left out", file=sys.stderr)
+    write_characters(out, characters)
     print(f"{out}: {len(characters)} characters")
 
 
+app = script(main)
+
 if __name__ == "__main__":
-    typer.run(main)
+    app()

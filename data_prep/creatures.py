@@ -18,30 +18,25 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_variable] = "1"
+# One thread a process; before numpy loads.
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
-import numpy as np  # noqa: E402
-import typer  # noqa: E402
+import numpy as np
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent)]
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
 
-import creature_beasts as beasts  # noqa: E402
-import creature_crawlers as crawlers  # noqa: E402
-import creature_fish as swimmers  # noqa: E402
-import creature_toys as toys  # noqa: E402
-from character_file import check_request, make_characters  # noqa: E402
-from creature_parts import Builder  # noqa: E402
+from parts import character_file as files
+from parts import creature_beasts as beasts
+from parts import creature_crawlers as crawlers
+from parts import creature_fish as swimmers
+from parts import creature_toys as toys
+from parts.creature_parts import Builder
 
-from geoflow.cli.errors import OneLineCommand, one_line  # noqa: E402
-from geoflow.geometry import sample_outside  # noqa: E402
-from geoflow.joints import (  # noqa: E402
-    Character,
-    joint_diameters,
-)
-from geoflow.joints.rigs import fit_frame  # noqa: E402
+from geoflow.cli import script
+from geoflow.geometry import fit_frame, sample_outside
+from geoflow.joints import Character
 
 KINDS: dict[str, tuple[float, Callable[[Builder], None]]] = {
     "fish": (0.265, swimmers.fish),
@@ -85,10 +80,10 @@ def build_creature(rng: np.random.Generator, kind: str | None = None) -> Creatur
     builder = Builder(rng)
     KINDS[kind][1](builder)
     vertices, faces = builder.mesh()
-    centre, scale = fit_frame(vertices)
-    joints = (np.stack(builder.joints) - centre) * scale
-    parents = np.array(builder.parents)
-    return Creature(kind, (vertices - centre) * scale, faces, joints, parents, tuple(builder.names))
+    frame = fit_frame(vertices)
+    joints = frame.into_cube(np.stack(builder.joints))
+    parents, names = np.array(builder.parents), tuple(builder.names)
+    return Creature(kind, frame.into_cube(vertices), faces, joints, parents, names)
 
 
 def draw_creature(seed: int, number: int, count: int) -> tuple[Character, Creature]:
@@ -96,32 +91,24 @@ def draw_creature(seed: int, number: int, count: int) -> tuple[Character, Creatu
     rng = np.random.default_rng([seed, number])
     made = build_creature(rng)
     points, normals, _ = sample_outside(made.vertices, made.faces, count, rng)
-    character = Character(
-        f"creatures_{seed}/{made.kind}_{number:05d}", "creature", points.astype(np.float32),
-        normals.astype(np.float32), made.joints.astype(np.float32), made.parents, made.names,
-        joint_diameters(made.joints, made.parents, points),
-    )  # fmt: skip
-    return character, made
+    name = f"creatures_{seed}/{made.kind}_{number:05d}"
+    surface, tree = (points, normals), (made.joints, made.parents, made.names)
+    return files.to_character(name, "creature", surface, *tree), made
 
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-
-
-@app.command(cls=OneLineCommand)
-@one_line
 def main(
-    out: Annotated[Path, typer.Argument(help="File to write.")],
-    count: Annotated[int, typer.Option(help="Creatures.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Creature k depends on (seed, k).")] = 0,
-    points: Annotated[int, typer.Option(help="Surface points a creature.")] = 4096,
-    meshes: Annotated[
-        Path | None, typer.Option(help="Folder for a .glb of each, replaced.")
-    ] = None,
+    out: files.Out,
+    count: files.Count = 1000,
+    seed: files.Seed = 0,
+    points: files.Points = 4096,
+    meshes: files.Meshes = None,
 ) -> None:
     """Write COUNT creatures to OUT."""
-    check_request(out, meshes, count=count, seed=seed, points=points)
-    make_characters(out, count, lambda k: draw_creature(seed, k, points), meshes)
+    files.check_request(out, meshes)
+    files.make_characters(out, count, lambda k: draw_creature(seed, k, points), meshes)
 
+
+app = script(main)
 
 if __name__ == "__main__":
     app()

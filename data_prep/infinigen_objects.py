@@ -48,61 +48,20 @@ from pathlib import Path
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # geoflow's checks need no torch
+
+from parts.infinigen_assets import CLASS_NAMES, SubClass, choose_sub
+
+from geoflow.checks import require
+from geoflow.files import write_atomically
+
 WELD_DISTANCE = 1e-5  # metres
 TARGET_FACES = 3000
 SIMPLIFY_ERROR = 0.004  # of the longest side; simplification stops there
 MIN_SIZE = 0.01  # metres, of the longest side
 ASSETS_PER_WORKER = 100  # then the process is replaced, so memory cannot grow
 SECONDS_PER_ASSET = 180.0  # then the process is killed
-ROTATION_STEP = 0.6180339887498949  # golden ratio: every prefix is balanced
 report = partial(print, file=sys.stderr, flush=True)
-
-
-@dataclass(frozen=True)
-class SubClass:
-    """One asset factory: its share of its class, where it is, the largest size kept (metres)."""
-
-    class_name: str
-    name: str
-    share: int
-    module: str
-    factory: str
-    max_size: float = 10.0
-
-
-SUB_CLASSES = (  # the shares are those of shared/data/objects.zip
-    SubClass("bed", "bed", 1, "seating.bed", "BedFactory", 2.6),
-    SubClass("bottle", "bottle", 1, "tableware.bottle", "BottleFactory"),
-    SubClass("bowl", "bowl", 1, "tableware.bowl", "BowlFactory"),
-    SubClass("cabinet", "single", 107, "shelves.single_cabinet", "SingleCabinetFactory"),
-    SubClass("cabinet", "kitchen", 68, "shelves.kitchen_cabinet", "KitchenCabinetFactory"),
-    SubClass("chair", "chair", 93, "seating.chairs.chair", "ChairFactory"),
-    SubClass("chair", "bar", 41, "seating.chairs.bar_chair", "BarChairFactory"),
-    SubClass("chair", "office", 41, "seating.chairs.office_chair", "OfficeChairFactory"),
-    SubClass("cup", "cup", 1, "tableware.cup", "CupFactory"),
-    SubClass("lamp", "desk", 63, "lamp.lamp", "DeskLampFactory"),
-    SubClass("lamp", "floor", 63, "lamp.lamp", "FloorLampFactory"),
-    SubClass("lamp", "ceiling", 49, "lamp.ceiling_classic_lamp", "CeilingClassicLampFactory"),
-    SubClass("monitor", "monitor", 88, "appliances.tv", "MonitorFactory"),
-    SubClass("monitor", "tv", 87, "appliances.tv", "TVFactory"),
-    SubClass("pot", "pan", 94, "tableware.pan", "PanFactory"),
-    SubClass("pot", "pot", 81, "tableware.pot", "PotFactory"),
-    SubClass("shelf", "large", 61, "shelves.large_shelf", "LargeShelfFactory"),
-    SubClass("shelf", "cell", 49, "shelves.cell_shelf", "CellShelfFactory"),
-    SubClass("shelf", "bookcase", 25, "shelves.simple_bookcase", "SimpleBookcaseFactory"),
-    SubClass("shelf", "triangle", 25, "shelves.triangle_shelf", "TriangleShelfFactory"),
-    SubClass("shelf", "tvstand", 15, "shelves.cell_shelf", "TVStandFactory"),
-    SubClass("sofa", "sofa", 113, "seating.sofa", "SofaFactory"),
-    SubClass("sofa", "armchair", 62, "seating.sofa", "ArmChairFactory"),
-    SubClass("table", "dining", 63, "tables.dining_table", "TableDiningFactory"),
-    SubClass("table", "cocktail", 53, "tables.cocktail_table", "TableCocktailFactory"),
-    SubClass("table", "coffee", 30, "tables.dining_table", "CoffeeTableFactory"),
-    SubClass("table", "side", 29, "tables.dining_table", "SideTableFactory"),
-    SubClass("toilet", "toilet", 1, "bathroom.toilet", "ToiletFactory"),
-    SubClass("vase", "vase", 1, "table_decorations.vase", "VaseFactory"),
-    SubClass("wineglass", "wineglass", 1, "tableware.wineglass", "WineglassFactory"),
-)
-CLASS_NAMES = list(dict.fromkeys(sub.class_name for sub in SUB_CLASSES))
 
 
 @dataclass(frozen=True)
@@ -115,13 +74,6 @@ class Task:
     def path(self, out: Path) -> Path:
         """The file this mesh is written to."""
         return out / self.sub.class_name / f"{self.sub.name}_{self.seed:05d}.drc"
-
-
-def choose_sub(class_name: str, seed: int) -> SubClass:
-    """The sub-class that a seed makes: a fixed rotation weighted by the shares."""
-    subs = [s for s in SUB_CLASSES if s.class_name == class_name]
-    ends = np.cumsum([s.share for s in subs])
-    return subs[np.searchsorted(ends, seed * ROTATION_STEP % 1.0 * ends[-1], side="right")]
 
 
 def list_tasks(class_names: list[str], seeds: range, last_digits: str, out: Path) -> list[Task]:
@@ -273,7 +225,7 @@ def check_mesh(vertices: np.ndarray, faces: np.ndarray, max_size: float) -> None
 
 
 def make_one(task: Task, out: Path) -> None:
-    """Builds one asset and writes its file, through a temporary file."""
+    """Builds one asset and writes its file, whole or not at all."""
     import DracoPy
 
     build_asset(task)
@@ -285,9 +237,7 @@ def make_one(task: Task, out: Path) -> None:
     data = DracoPy.encode(vertices, faces, quantization_bits=14, compression_level=7)
     path = task.path(out)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
+    write_atomically(path, data, sync=False)
 
 
 def serve(connection, out: Path) -> None:
@@ -374,6 +324,11 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Makes all meshes that the command line asks for."""
     args = parse_arguments()
+    try:
+        modules = "bpy", "infinigen", "meshoptimizer", "DracoPy"
+        require(*modules, install="read the top of data_prep/infinigen_objects.py")
+    except RuntimeError as error:
+        sys.exit(f"infinigen_objects: {error}")
     if "7" in args.last_digits:
         report("seeds ending in 7 are the test set: they are skipped")
     args.out.mkdir(parents=True, exist_ok=True)

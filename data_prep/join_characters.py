@@ -18,6 +18,7 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from geoflow.cli import script
 from geoflow.joints import Character, read_characters, write_characters
 
 
@@ -42,15 +43,13 @@ def main(
 ) -> None:
     """Write the characters of FILES to OUT with fewer points each."""
     rng = np.random.default_rng(0)
-    try:
-        every = [c for file in files for c in read_characters(file)]
-        kept = [thin(c, points, rng) for c in every if c.pack not in (without or [])]
-        write_characters(out, kept)
-    except ValueError as error:
-        print(f"join_characters: {error}", file=sys.stderr)
-        raise typer.Exit(1) from None
+    every = [c for file in files for c in read_characters(file)]
+    kept = [thin(c, points, rng) for c in every if c.pack not in (without or [])]
+    write_characters(out, kept)
     print(f"{out}: {len(kept)} characters, {out.stat().st_size / 2**20:.1f} MiB")
 
 
+app = script(main)
+
 if __name__ == "__main__":
-    typer.run(main)
+    app()

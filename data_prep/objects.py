@@ -6,7 +6,7 @@ SOURCE is a folder or zip of CLASS/NAME.(drc|obj|glb|stl|ply); the class is the 
 last digit of NAME decides the split (3 validation, 7 test). About 0.3 s a mesh and core at 64^3. A
 run can be killed and repeated: shapes that are in DIR are skipped, new ones are appended.
 
-Needs libigl, scipy, typer, rich, DracoPy (for .drc) and trimesh (for anything else).
+Needs the extra `data`: pip install 'geoflow[data]'.
 """
 
 from __future__ import annotations
@@ -17,24 +17,30 @@ import multiprocessing
 import os
 import random
 import sys
-import zipfile
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated
 
-for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "IGL_NUM_THREADS"):
-    os.environ[_variable] = "1"  # one thread a process, before numpy and igl load
+# One thread a process; before numpy loads.
+os.environ.update(
+    OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1", IGL_NUM_THREADS="1"
+)
 
-import numpy as np  # noqa: E402
-import typer  # noqa: E402
+import numpy as np
+import typer
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout need not be installed
 
-from geoflow.data import Shape, ShapeWriter, split_of  # noqa: E402
-from geoflow.geometry import fit_frame, mesh_to_sdf, sample_visible_surface  # noqa: E402
+from parts.sources import Source, find_sources
+
+from geoflow.checks import one_of, require
+from geoflow.cli import note, progress_bar, script
+from geoflow.data import ShapeWriter, StoredShape, split_of
+from geoflow.geometry import fit_frame, mesh_to_sdf, sample_visible_surface
 
 SUFFIXES = (".drc", ".obj", ".glb", ".stl", ".ply")
 MAX_FACES = 500_000
@@ -48,59 +54,17 @@ UP = {
 
 
 @dataclass(frozen=True)
-class Source:
-    """A mesh file: a path, or a zip and the name inside it."""
-
-    name: str  # CLASS/NAME without suffix
-    container: str
-    member: str
-
-    def read(self) -> bytes:
-        if Path(self.container).is_dir():
-            return (Path(self.container) / self.member).read_bytes()
-        with zipfile.ZipFile(self.container) as archive:
-            return archive.read(self.member)
-
-
-@dataclass(frozen=True)
 class Settings:
     resolutions: tuple[int, ...]
     points: int
     up: str
 
 
-def find_sources(paths: list[Path]) -> list[Source]:
-    """All meshes CLASS/NAME.SUFFIX of folders and zips, shuffled in an order that never changes.
-
-    Raises:
-        ValueError: a path that is neither folder nor zip, or no mesh at all.
-    """
-    sources: dict[str, Source] = {}
-    for path in paths:
-        if path.is_dir():
-            members = [file.relative_to(path).as_posix() for file in path.glob("*/*")]
-        elif zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                members = archive.namelist()
-        else:
-            raise ValueError(f"SOURCE must be a folder or a zip of meshes, got {path}")
-        for member in sorted(members):
-            pure = PurePosixPath(member)
-            if (
-                len(pure.parts) >= 2
-                and pure.suffix.lower() in SUFFIXES
-                and not pure.name.startswith(".")
-            ):
-                name = f"{pure.parts[-2]}/{pure.stem}"
-                sources.setdefault(name, Source(name, str(path), member))
-    if not sources:
-        raise ValueError(
-            f"no mesh CLASS/NAME.({'|'.join(s[1:] for s in SUFFIXES)}) "
-            f"in {', '.join(map(str, paths))}"
-        )
-    names = sorted(sources)
-    random.Random(0).shuffle(names)
-    return [sources[name] for name in names]
+def mixed_sources(paths: list[Path]) -> list[Source]:
+    """The meshes, shuffled in an order that never changes."""
+    sources = find_sources(paths, SUFFIXES, "CLASS")
+    random.Random(0).shuffle(sources)
+    return sources
 
 
 def read_mesh(data: bytes, suffix: str) -> tuple[np.ndarray, np.ndarray]:
@@ -162,10 +126,10 @@ def check_extent(vertices: np.ndarray, faces: np.ndarray) -> None:
         )
 
 
-def convert(source: Source, settings: Settings) -> Shape | str:
+def convert(source: Source, settings: Settings) -> StoredShape | str:
     """The shape of one mesh, or in one line why there is none. Runs in a worker."""
     try:
-        vertices, faces = read_mesh(source.read(), PurePosixPath(source.member).suffix.lower())
+        vertices, faces = read_mesh(source.read(), source.suffix)
         vertices = vertices @ UP[settings.up].T
         frame = fit_frame(vertices)
         vertices = frame.into_cube(vertices)
@@ -181,12 +145,12 @@ def convert(source: Source, settings: Settings) -> Shape | str:
             points, normals = sample_visible_surface(vertices, faces, finest, settings.points, rng)
     except Exception as error:  # one bad mesh must not end the run
         return f"{type(error).__name__}: {error}".splitlines()[0]
-    return Shape(source.name, source.name.split("/")[0], frame.side, grids, points, normals)
+    return StoredShape(source.name, source.name.split("/")[0], frame.side, grids, points, normals)
 
 
 def converted(
     sources: list[Source], settings: Settings, processes: int
-) -> Iterator[tuple[Source, Shape | str]]:
+) -> Iterator[tuple[Source, StoredShape | str]]:
     """Results in the order of `sources`, whatever the number of processes."""
     if processes == 1:
         for source in sources:
@@ -194,7 +158,7 @@ def converted(
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        ahead: deque[tuple[Source, Future[Shape | str]]] = deque()
+        ahead: deque[tuple[Source, Future[StoredShape | str]]] = deque()
         try:
             for source in sources:
                 ahead.append((source, pool.submit(convert, source, settings)))
@@ -226,29 +190,12 @@ def convert_all(
     sources: list[Source], out: Path, settings: Settings, processes: int
 ) -> tuple[int, int]:
     """Appends what is not in `out` yet. Returns the numbers of stored and failed shapes."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
     writer = ShapeWriter(out, settings.resolutions, TRUNCATION, settings.points)
     failures = out / "failures.jsonl"
     known = writer.names | failed_names(failures)
     todo = [source for source in sources if source.name not in known]
     stored = failed = 0
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
-        task = progress.add_task("shapes", total=len(todo))
+    with progress_bar("shapes", len(todo)) as advance:
         for source, result in converted(todo, settings, processes):
             if isinstance(result, str):
                 failed += 1
@@ -257,15 +204,11 @@ def convert_all(
             else:
                 stored += 1
                 writer.add(result)
-            progress.advance(task)
+            advance(source.name)
         writer.flush()
     return stored, failed
 
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-
-
-@app.command()
 def main(
     sources: Annotated[
         list[Path],
@@ -289,31 +232,28 @@ def main(
     only_split: Annotated[str, typer.Option(help="Take only train or validation.")] = "",
 ) -> None:
     """Converts meshes into a data set of signed distance grids and surface points."""
-    if up not in UP:
-        raise typer.BadParameter(f"must be x, y or z, got {up!r}", param_hint="--up")
-    if only_split not in ("", "train", "validation"):
-        raise typer.BadParameter(
-            f"must be train or validation, got {only_split!r}", param_hint="--only-split"
-        )
+    one_of("--up", up, UP)
+    if only_split:
+        one_of("--only-split", only_split, ("train", "validation"))
     for path in sources:
         if not path.exists():
             raise typer.BadParameter(f"{path} does not exist", param_hint="SOURCE")
     resolutions = tuple(sorted({resolution, 128} if with_128 else {resolution}))
+    found = mixed_sources(sources)
+    if only_split:
+        found = [source for source in found if split_of(source.name) == only_split]
+    found = found[: limit or None]
+    require("igl", *{"DracoPy" for source in found if source.suffix == ".drc"})
     try:
-        found = find_sources(sources)
-        if only_split:
-            found = [source for source in found if split_of(source.name) == only_split]
-        found = found[: limit or None]
         stored, failed = convert_all(found, out, Settings(resolutions, points, up), processes)
-    except (ValueError, OSError, ImportError, zipfile.BadZipFile) as error:
-        typer.echo(f"error: {error}".splitlines()[0], err=True)
-        raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        typer.echo("interrupted; run the same command again to continue", err=True)
-        raise typer.Exit(1) from None
+        note("interrupted; run the same command again to continue")
+        raise
     left_out = f"; {failed} failed, see {out / 'failures.jsonl'}" if failed else ""
-    typer.echo(f"{stored} shapes added to {out}{left_out}", err=True)
+    note(f"{stored} shapes added to {out}{left_out}")
 
+
+app = script(main)
 
 if __name__ == "__main__":
     app()

@@ -1,10 +1,22 @@
-"""Checks of what callers choose; standard library only, so that commands fail at once."""
+"""Checks of what callers choose and have; standard library only, so that commands fail at once."""
 
 from __future__ import annotations
 
 import difflib
+import importlib.util
 from collections.abc import Iterable
 from typing import Any
+
+EXTRAS = {
+    "train": ("accelerate", "tensorboard"),
+    "data": ("DracoPy", "igl", "lxml", "networkx"),
+    "app": ("gradio", "gradio_client", "manifold3d"),
+    "open3d": ("open3d",),
+    "test": ("playwright",),
+}
+"""Extra of geoflow -> the modules that it brings."""
+PACKAGES = {"PIL": "pillow", "lazy_loader": "lazy-loader", "skimage": "scikit-image"}
+"""Module -> its package, where the names differ."""
 
 
 class ArgumentError(ValueError):
@@ -26,3 +38,28 @@ def one_of(name: str, value: Any, choices: Iterable[Any]) -> None:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         listed = ", ".join(map(str, known))
         raise ArgumentError(f"{name} must be one of {listed}; got {value!r}{hint}")
+
+
+def require(*modules: str, install: str = "") -> None:
+    """Whether optional modules are there; asked before the work, not in its midst.
+
+    Args:
+        modules: names as they are imported; nothing is imported.
+        install: what to do where they are not found by geoflow's extras.
+
+    Raises:
+        RuntimeError: one is missing; the text says what to install.
+    """
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            raise RuntimeError(missing_module(module, install))
+
+
+def missing_module(module: str, install: str = "") -> str:
+    """The line for a module that cannot be imported: what to install."""
+    module = module.partition(".")[0]
+    extra = next((name for name, modules in EXTRAS.items() if module in modules), None)
+    package = f"'geoflow[{extra}]'" if extra else PACKAGES.get(module, module)
+    return (
+        f"the module {module} must be installed; it is not; {install or f'pip install {package}'}"
+    )

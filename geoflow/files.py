@@ -27,6 +27,24 @@ def check_target(path: Path, *, overwrite: bool) -> None:
         )
 
 
+def check_folder(path: Path) -> None:
+    """Whether a folder is there or can be made, and written to; asked before the work.
+
+    Raises:
+        ValueError: a file is in the way.
+        OSError: writing there is not allowed.
+    """
+    there = path
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        raise ValueError(f"{str(path)!r} must be a folder; {str(there)!r} is a file; name another")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(
+            f"{str(there)!r} must allow writing; it does not; name another folder"
+        )
+
+
 @contextlib.contextmanager
 def open_atomically(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
     """Opens a temporary file in the same folder; os.replace once it is written.

@@ -63,9 +63,9 @@ def _kind_of(config: dict[str, Any], name: str | Path, kinds: tuple[type[M], ...
         if kind.network == network:
             return kind
     wanted = " or ".join(made[kind.network] for kind in kinds)
+    makes = f"makes {made[network]}" if network in made else f"holds the network {network!r}"
     raise ValueError(
-        f"checkpoint must be one that makes {wanted}; {str(name)!r} makes "
-        f"{made.get(network, network)}; give another"
+        f"checkpoint must be one that makes {wanted}; {str(name)!r} {makes}; give another"
     )
 
 

@@ -101,7 +101,8 @@ def options_of(command):
 def options_of_script(script):
     """As argparse (a string) or typer (an annotated argument) spells them."""
     source = (ROOT / script).read_text(encoding="utf-8")
-    named = re.findall(r"^    (\w+): Annotated", source, re.M)
+    named = re.findall(r"^    (\w+): (?:Annotated|files\.[A-Z])", source, re.M)
+    named += re.findall(r"^    add_(\w+)\(parser\)", source, re.M)
     return {*re.findall(r'"(--[\w-]+)"', source), *(f"--{n.replace('_', '-')}" for n in named)}
 
 
@@ -162,7 +163,7 @@ def test_quick_commands_run(call, tmp_path, monkeypatch):
         kind = "points" if "points" in call else "objects"
         _checkpoint(call[call.index("--checkpoint") + 1], kind)
     if call[0] == "render":
-        from geoflow.render.sheet import _rendering_error
+        from geoflow.render.studio import _rendering_error
 
         if _rendering_error() is not None:
             pytest.skip(f"cannot draw here: {_rendering_error()}")

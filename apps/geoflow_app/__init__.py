@@ -1,11 +1,11 @@
-"""The parts of the geoflow app; `apps/gradio_app.py` starts it.
+"""The geoflow app; `apps/gradio_app.py` starts it.
 
-| module | what is in it |
+| room | what is in it |
 |---|---|
-| `sessions` | a folder for each open page, its shapes, and when they go |
-| `studio` | the one worker for the model: noise in, shape out, pictures; no gradio in here |
-| `files` | shapes to files in every format, and zips of them |
-| `guard` | what the server refuses to serve |
-| `page` | the page: the list of tabs, theme, bars |
-| `generate`, `walk`, `exports`, `compare`, `meshes`, `blender` | one part of the page each |
+| `page` | the page: the list of tabs, theme, style |
+| `tabs` | a file for each tab, and for the panels that tabs share: `walk`, `exports` |
+| `parts` | what tabs are made of: components, files, scenes, examples |
+| `server` | sessions, the one worker for the model, what is refused; no gradio in there |
+
+Each imports from those below it: page, tabs, parts, server.
 """

@@ -6,27 +6,51 @@ import gradio as gr
 from gradio.themes import Base, Default
 
 from geoflow import __version__
-from geoflow_app import blender, compare, generate, joints, meshes, surface
-from geoflow_app.ui import Context, Tab
+from geoflow_app.parts.ui import Context, Tab
+from geoflow_app.tabs import joints, surface
+from geoflow_app.tabs.blender import BlenderTab
+from geoflow_app.tabs.compare import CompareTab
+from geoflow_app.tabs.generate import GenerateTab
+from geoflow_app.tabs.meshes import MeshTab
 
 TABS: list[Tab] = [
-    Tab("Generate", generate.build),
-    Tab("Compare", compare.build),
-    Tab("Your mesh", meshes.build),
-    Tab("Joints", joints.build, joints.ready),
-    Tab("Surface from points", surface.build, surface.ready),
-    Tab("Use from Blender", blender.build),
+    Tab("Generate", GenerateTab),
+    Tab("Compare", CompareTab),
+    Tab("Your mesh", MeshTab),
+    Tab("Joints", joints.JointsTab, joints.ready),
+    Tab("Surface from points", surface.SurfaceTab, surface.ready),
+    Tab("Use from Blender", BlenderTab),
 ]
 """A tab adds itself with one line here; `ready` leaves it out where its module is missing."""
 
 SYSTEM = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Ubuntu", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 
+PHONE = """
+@media (max-width: 640px) {
+  .gradio-container .main.fillable { padding: 8px; }
+  .gradio-container :is(button, input, .tab-like-container) { min-height: 40px; }
+  .gradio-container :is(.icon-button, .reset-button) { min-width: 40px !important; }
+  .gradio-container input[role=combobox] { min-height: 28px; }
+  .gradio-container .tab-container.wrap { background: none; }
+  .gradio-container .tab-container.wrap button { height: 40px; padding: 0 10px; }
+  .gradio-container input { font-size: 16px !important; }  /* smaller ones make iOS zoom in */
+  .gradio-container input:is([type=radio], [type=checkbox]) { min-height: 20px; min-width: 20px; }
+  .gradio-container .viewer, .gradio-container #shapes, #shapes .grid-wrap {
+    min-width: 100% !important; height: 320px !important; max-height: 320px !important; }
+  .gradio-container button.lg { padding: 4px 8px; font-size: 15px; }
+  .gradio-container #frame { max-width: none; }
+  .gradio-container .facts { grid-template-columns: 1fr; }
+}
+"""
+"""Columns stack by themselves; viewers are low so that a thumb finds room beside them to scroll."""
+
 # The viewer tries WebGPU before WebGL: on machines without it that costs time and logs an error.
-HEAD = "<script>delete Navigator.prototype.gpu;</script>"
+# PHONE stands here because gradio takes the selectors of its own `css` apart at every comma.
+HEAD = f"<script>delete Navigator.prototype.gpu;</script><style>{PHONE}</style>"
 
 CSS = """
-.gradio-container { max-width: 1500px !important; margin: 0 auto; }
+.gradio-container { width: 100%; max-width: 1500px !important; margin: 0 auto; }
 .top h1 { margin: 0; font-size: 1.35rem; }
 .top p, .note, .hint, .caption { color: var(--body-text-color-subdued); margin: 0; }
 .note, .caption { font-size: 0.8rem; padding: 2px 10px 6px; }
@@ -41,6 +65,7 @@ CSS = """
 #frame { max-width: 260px; }
 #frame img { width: 100%; height: 100%; object-fit: contain; }
 #compare, #stop-compare { align-self: end; }
+footer .divider { display: none; }
 """
 
 
@@ -64,7 +89,7 @@ def build_page(context: Context, tabs: list[Tab] | None = None) -> gr.Blocks:
             "<div class='top'><h1>geoflow</h1>"
             "<p>3D shapes in one or a few network calls: generate, look, change, export.</p></div>"
         )
-        with gr.Tabs():
+        with gr.Tabs(overflow_behavior="wrap"):
             for tab in TABS if tabs is None else tabs:
                 if tab.ready(context):
                     with gr.Tab(tab.title):

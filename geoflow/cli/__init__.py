@@ -8,10 +8,14 @@ from typing import Annotated
 import typer
 
 from geoflow.cli.errors import OneLineGroup
+from geoflow.cli.errors import note as note
+from geoflow.cli.errors import one_line as one_line
+from geoflow.cli.errors import script as script
 from geoflow.cli.evaluate import evaluate
 from geoflow.cli.generate import generate
 from geoflow.cli.info import info
 from geoflow.cli.joints import joints
+from geoflow.cli.progress import progress_bar as progress_bar
 from geoflow.cli.reconstruct import reconstruct
 from geoflow.cli.render import render
 from geoflow.cli.surface import distribution

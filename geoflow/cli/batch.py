@@ -11,7 +11,7 @@ from typing import Any
 from geoflow import __version__
 from geoflow.clouds.mesher import CloudMesher
 from geoflow.clouds.model import CloudShape, PointGenerator
-from geoflow.files import check_target, write_atomically
+from geoflow.files import check_folder, check_target, write_atomically
 from geoflow.io.meshes import write_mesh
 from geoflow.io.ply import write_cloud
 from geoflow.model.model import category_among
@@ -106,7 +106,7 @@ class Batch:
         overwrite: bool = False,
     ) -> None:
         self.folder, self.order, self.digest, self.device = folder, order, digest, device
-        folder.mkdir(parents=True, exist_ok=True)
+        check_folder(folder)
         self.shapes: dict[int, dict[str, Any]] = {}
         self.resumed = resume and (folder / MANIFEST).exists()
         if self.resumed:
@@ -115,7 +115,6 @@ class Batch:
             self._refuse_existing()
         self.replace = overwrite or self.resumed
         self.kept = len(self.asked())
-        self.save()
 
     def head(self) -> dict[str, Any]:
         """Everything that determines the shapes."""
@@ -129,6 +128,11 @@ class Batch:
     def missing(self) -> list[int]:
         """Indices still to be made."""
         return [i for i in range(self.order.n) if i not in self.shapes]
+
+    def begin(self) -> None:
+        """Makes the folder and writes the manifest of what is kept."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.save()
 
     def run(
         self, generator: ObjectGenerator | PointGenerator | CloudMesher

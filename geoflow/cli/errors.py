@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from geoflow.checks import ArgumentError
+from geoflow.checks import ArgumentError, missing_module
 from geoflow.files import check_target
 
 ClickError: Any = typer.BadParameter.__mro__[2]  # ClickException; some typer bring their own click
@@ -60,11 +60,18 @@ def one_line(command: Callable[..., None]) -> Callable[..., None]:
         except ArgumentError as error:
             fail(str(error), 2)
         except ModuleNotFoundError as error:
-            fail(f"this command needs the package {error.name}; pip install {error.name}", 1)
+            fail(missing_module(error.name or str(error)), 1)
         except (ValueError, OSError, RuntimeError) as error:
             fail(str(error), 1)
 
     return run
+
+
+def script(command: Callable[..., None]) -> typer.Typer:
+    """The app of a script: one command, whose errors are one line each."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.command(cls=OneLineCommand)(one_line(command))
+    return app
 
 
 def print_error(message: str, code: int) -> int:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from geoflow.cli.errors import UsageError, note
-from geoflow.cli.options import Device, Overwrite, Seed, command
+from geoflow.cli.options import AtLeast, Device, Overwrite, command, seed_option
 from geoflow.cli.progress import progress_bar
-from geoflow.files import check_target
+from geoflow.files import check_target, write_atomically
 
 
 class Metric(StrEnum):
@@ -30,23 +30,41 @@ class Options:
     generated: Annotated[Path, typer.Argument(help="Folder of meshes or clouds to judge.")]
     reference: Annotated[Path, typer.Argument(help="Folder of those to compare them with.")]
     json: Annotated[
-        str | None, typer.Option(help="JSON to write; - for stdout, instead of the table.")
+        str | None,
+        typer.Option(
+            help="Also write settings and scores there; - writes them to stdout, without the table."
+        ),
     ] = None
     metric: Annotated[
-        Metric, typer.Option(help="Chamfer or earth mover's.", case_sensitive=False)
+        Metric,
+        typer.Option(
+            help="cd (Chamfer), or emd (earth mover's, exact and slow).", case_sensitive=False
+        ),
     ] = Metric.cd
-    points: Annotated[int, typer.Option(help="Points a shape.", min=16)] = 2048
+    points: Annotated[
+        int, typer.Option(help="Points a shape; clouds must have as many."), AtLeast(16)
+    ] = 2048
     normalise: Annotated[
-        Normalise, typer.Option(help="By the reference set, every shape alone, or not.")
+        Normalise,
+        typer.Option(
+            help="set: by mean and deviation of the reference's points; shape: every shape "
+            "into the same box; none."
+        ),
     ] = Normalise.set
     paired: Annotated[
-        bool, typer.Option("--paired", help="Match shapes by name, not the nearest.")
+        bool,
+        typer.Option(
+            "--paired", help="Match shapes of the same name, not each reference with the nearest."
+        ),
     ] = False
     threshold: Annotated[
-        float, typer.Option(help="Of the F-score; 1 is the shape's longest side.")
+        float,
+        typer.Option(help="Of the F-score, as a share of the reference shape's longest side."),
     ] = 0.02
-    seed: Seed = 0
-    device: Annotated[Device, typer.Option(help="Where distances are computed.")] = Device.auto
+    seed: seed_option("Of the points, and of the shapes where one side has more.") = 0  # pyright: ignore[reportInvalidTypeForm]
+    device: Annotated[Device, typer.Option(help="Where Chamfer distances are computed.")] = (
+        Device.auto
+    )
     overwrite: Overwrite = False
 
     def check(self) -> None:
@@ -77,4 +95,44 @@ def evaluate(o: Options) -> None:
         note(line)
     with progress_bar("evaluating", 2 * chosen.shapes) as advance:
         scores = scoring.evaluate(chosen, settings, advance)
-    print(scoring.output(scores, chosen, settings, (o.generated, o.reference), o.json))
+    report = scoring.report(scores, chosen, settings, (o.generated, o.reference))
+    if o.json == "-":
+        print(report)
+        return
+    if o.json is not None:
+        write_atomically(Path(o.json), report.encode() + b"\n")
+    print_table(scores, o.metric.value.upper())
+
+
+def print_table(scores: dict[str, dict[str, Any]], metric: str) -> None:
+    """A row a category on stdout: shares in %, distances as they are, - for unknown."""
+    from rich.console import Console
+    from rich.table import Table
+
+    heads = {
+        "shapes": "shapes",
+        "one_nna": f"1-NNA-{metric} %",
+        "mmd": f"MMD-{metric}",
+        "coverage": f"COV-{metric} %",
+        "jsd": "JSD",
+        "f_score": "F-score %",
+        "normal_consistency": "normals %",
+        "watertight": "closed %",
+        "pair_distance": f"{metric} of pairs",
+    }
+    table = Table("category", box=None, pad_edge=False, header_style="")
+    keys = [key for key in heads if key in next(iter(scores.values()))]
+    for key in keys:
+        table.add_column(heads[key], justify="right")
+    for name, row in scores.items():
+        table.add_row(name, *(_cell(key, row[key]) for key in keys))
+    # As wide as the table is: nothing is folded or cut where stdout is a narrow window or a file.
+    Console(width=10_000, markup=False, highlight=False, emoji=False).print(table)
+
+
+def _cell(key: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    if key == "shapes":
+        return str(value)
+    return f"{value:.4g}" if key in ("mmd", "jsd", "pair_distance") else f"{100 * value:.1f}"

@@ -13,15 +13,15 @@ import typer
 
 from geoflow.cli.errors import UsageError, note
 from geoflow.cli.options import (
+    AtLeast,
     Device,
     MeshFormat,
     Overwrite,
     Resolution,
-    Resume,
-    Seed,
     Steps,
     Where,
     command,
+    seed_option,
 )
 from geoflow.cli.progress import progress_bar
 
@@ -34,33 +34,57 @@ class Backbone(StrEnum):
 class Options:
     """Of `geoflow generate`."""
 
-    n: Annotated[int, typer.Option("--n", "-n", help="How many shapes.", min=1)] = 1
+    n: Annotated[
+        int,
+        typer.Option("--n", "-n", help="How many shapes; shape i is the same whatever this is."),
+        AtLeast(1),
+    ] = 1
     steps: Steps = 2
     category: Annotated[
-        str, typer.Option(help="A category (geoflow info lists them), or all in turn.")
+        str, typer.Option(help="A category (geoflow info lists them), or all: each in turn.")
     ] = "all"
-    seed: Seed = 0
+    seed: seed_option(  # pyright: ignore[reportInvalidTypeForm]
+        "Shape i depends on the seed and i alone, not on --n or what else is asked."
+    ) = 0
     guidance: Annotated[
-        float, typer.Option(help="Above 1 exaggerates the category, at twice the cost.", min=0)
+        float,
+        typer.Option(help="Above 1 exaggerates the category; every step then takes two calls."),
+        AtLeast(0),
     ] = 1.0
     resolution: Annotated[
-        Resolution | None, typer.Option(help="Cells a side of the meshed grid, 128 if not given.")
+        Resolution | None,
+        typer.Option(
+            help="Cells a side of the grid that is meshed; 128 if not given; not of clouds."
+        ),
     ] = None
     format: Annotated[
-        MeshFormat, typer.Option(help="With --backbone points, ply is the cloud itself.")
+        MeshFormat,
+        typer.Option(help="Of the files; with --backbone points, ply is the cloud itself."),
     ] = MeshFormat.obj
     out: Annotated[Path, typer.Option(help="Folder for the shapes.")] = Path("outputs")
     device: Where = Device.auto
     backbone: Annotated[
         Backbone,
-        typer.Option(help="grid makes meshes; points makes clouds (ply), or meshes of clouds."),
+        typer.Option(
+            help="grid makes a mesh at once; points makes a cloud of 2,048 points and, unless the "
+            "format is ply, a closed mesh of it in one call more."
+        ),
     ] = Backbone.grid
     checkpoint: Annotated[
         str | None,
-        typer.Option(help="A bundled name (objects or points), or a folder with config.json."),
+        typer.Option(
+            help="A bundled name, or a folder with config.json: a checkpoint or a run; objects or "
+            "points if not given."
+        ),
     ] = None
     overwrite: Overwrite = False
-    resume: Resume = False
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Finish an interrupted run: repeat its command and add this; --n may differ.",
+        ),
+    ] = False
 
     @property
     def meshes(self) -> bool:
@@ -86,9 +110,11 @@ def generate(o: Options) -> None:
     )
     if o.resume and not batch.resumed:
         note(f"{o.out} holds no manifest to resume; starting afresh")
+    generator = maker.load()
+    batch.begin()
     try:
         with progress_bar("generating", o.n, batch.kept) as advance:
-            for entry in batch.run(maker.load()):
+            for entry in batch.run(generator):
                 advance(entry["file"])
     except KeyboardInterrupt:
         have = len(batch.asked())

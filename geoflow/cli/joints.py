@@ -11,7 +11,16 @@ from typing import Annotated
 import typer
 
 from geoflow.cli.errors import UsageError, check_picture, note
-from geoflow.cli.options import Checkpoint, Device, Overwrite, Seed, Steps, Up, Where, command
+from geoflow.cli.options import (
+    Checkpoint,
+    Device,
+    Overwrite,
+    Steps,
+    Up,
+    Where,
+    command,
+    seed_option,
+)
 from geoflow.files import check_target
 
 
@@ -31,36 +40,44 @@ FEW_JOINTS = 4
 class Options:
     """Of `geoflow joints`."""
 
-    mesh: Annotated[Path, typer.Argument(help="Mesh of a character, facing its front.")]
-    out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")] = Path("rig.glb")
+    mesh: Annotated[Path, typer.Argument(help="Mesh of a character, upright and facing its front.")]
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            help=".glb (mesh, skeleton, weights), .txt (RigNet's text) or .json (skeleton alone).",
+        ),
+    ] = Path("rig.glb")
     steps: Steps = 2
     format: Annotated[
-        RigFormat | None, typer.Option(help="File format; default: by the suffix of --out.")
+        RigFormat | None,
+        typer.Option(help="Must fit the suffix of --out, which decides if not given."),
     ] = None
-    up: Annotated[Up, typer.Option(help="Up axis of the mesh: y faces +z, z faces -y.")] = Up.y
+    up: Annotated[
+        Up, typer.Option(help="y for a character that faces +z, z for one that faces -y (Blender).")
+    ] = Up.y
     category: Annotated[
         Kind,
         typer.Option(
-            help="body: the 22 joints of a human; creature: any rig.", case_sensitive=False
+            help="body: the 22 joints of a human; creature: any rig; any: the network decides.",
+            case_sensitive=False,
         ),
     ] = Kind.any
     render: Annotated[
         Path | None, typer.Option(help="PNG to draw: skeleton from two sides, and a pose.")
     ] = None
-    seed: Seed = 0
+    seed: seed_option("Of the surface points and the noise.") = 0  # pyright: ignore[reportInvalidTypeForm]
     checkpoint: Checkpoint = "characters"
     device: Where = Device.auto
     overwrite: Overwrite = False
 
     def check(self) -> None:
         """What can be checked before torch is imported."""
-        suffix = self.out.suffix.lower()
-        if self.format is None and suffix not in SUFFIXES.values():
-            raise UsageError(f"--out must end in {' '.join(SUFFIXES.values())}; got {self.out}")
-        if self.format is not None and suffix != SUFFIXES[self.format]:
-            raise UsageError(
-                f"--out must end in {SUFFIXES[self.format]} for {self.format.value}; got {self.out}"
-            )
+        wanted = list(SUFFIXES.values()) if self.format is None else [SUFFIXES[self.format]]
+        if self.out.suffix.lower() not in wanted:
+            kind = f" for {self.format.value}" if self.format else ""
+            raise UsageError(f"--out must end in {' '.join(wanted)}{kind}; got {self.out}")
         check_target(self.out, overwrite=self.overwrite)
         check_picture(self.render, overwrite=self.overwrite)
 
@@ -77,6 +94,10 @@ def joints(o: Options) -> None:
     from geoflow.joints.rig import rig_mesh, write_rig
     from geoflow.pretrained import load_joint_predictor
 
+    if o.render is not None:
+        from geoflow.render.studio import require_rendering
+
+        require_rendering()
     vertices, faces = read_mesh(o.mesh)
     predictor = load_joint_predictor(o.checkpoint, o.device.value)
     how = {"up": o.up.value, "steps": o.steps, "category": o.category.value, "seed": o.seed}

@@ -15,14 +15,18 @@ import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, fields
 from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_type_hints
 
 import typer
 
+from geoflow.checks import at_least
 from geoflow.cli.errors import one_line
 
-O = TypeVar("O")  # noqa: E741
+
+class AtLeast(NamedTuple):
+    """Bound of an option, beside its typer.Option."""
+
+    least: float
 
 
 class Device(StrEnum):
@@ -41,46 +45,65 @@ class Up(StrEnum):
     y, z = "y", "z"
 
 
-Steps = Annotated[int, typer.Option(help="Network calls for each.", min=1)]
-Seed = Annotated[int, typer.Option(help="Result i depends on (seed, i) alone.", min=0)]
-RunSeed = Annotated[int, typer.Option(help="Of the whole run.", min=0)]
+Steps = Annotated[int, typer.Option(help="Network calls for each."), AtLeast(1)]
 Where = Annotated[
-    Device,
-    typer.Option(help="Where the network runs; auto takes a GPU if there is one."),
+    Device, typer.Option(help="Where the network runs; auto takes a GPU if there is one.")
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Finish what was interrupted in --out.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are in the way.")]
 Checkpoint = Annotated[
-    str, typer.Option(help="A bundled name, or a folder with config.json: a checkpoint or a run.")
+    str,
+    typer.Option(
+        help="A bundled name, or a folder with config.json: a checkpoint or a run (./objects is "
+        "the folder)."
+    ),
 ]
-Picture = Annotated[Path | None, typer.Option(help="PNG to draw too.")]
 
 
-def command(options: type[O]) -> Callable[[Callable[[O], None]], Callable[..., None]]:
+def seed_option(what: str) -> Any:
+    """A seed, not negative; `what` ends with a full stop."""
+    return Annotated[int, typer.Option(help=what), AtLeast(0)]
+
+
+Options = TypeVar("Options")
+
+
+def command(options: type[Options]) -> Callable[[Callable[[Options], None]], Callable[..., None]]:
     """A command of typer that takes the fields of a dataclass as its options.
 
     Args:
-        options: every field Annotated with typer.Option or typer.Argument.
+        options: every field Annotated with typer.Option or typer.Argument, and perhaps AtLeast.
     """
     hints = get_type_hints(options, include_extras=True)
-    empty = inspect.Parameter.empty
+    known = {f.name: f for f in fields(options)}  # pyright: ignore[reportArgumentType]
     parameters = [
         inspect.Parameter(
-            f.name,
+            name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=empty if f.default is MISSING else f.default,
-            annotation=hints[f.name],
+            default=inspect.Parameter.empty if f.default is MISSING else f.default,
+            annotation=hints[name],
         )
-        for f in fields(options)  # pyright: ignore[reportArgumentType]
+        for name, f in known.items()
     ]
+    bounds = {
+        name: part.least
+        for name in known
+        for part in get_args(hints[name])
+        if isinstance(part, AtLeast)
+    }
 
-    def wrap(function: Callable[[O], None]) -> Callable[..., None]:
+    def wrap(function: Callable[[Options], None]) -> Callable[..., None]:
+        def checked(**values: Any) -> None:
+            for name, least in bounds.items():
+                if values[name] is not None:
+                    at_least(f"--{name}", values[name], least)
+            function(options(**values))
+
         @functools.wraps(function)
         def run(**values: Any) -> None:
-            one_line(function)(options(**values))
+            one_line(checked)(**values)
 
         run.__signature__ = inspect.Signature(parameters)  # pyright: ignore
-        run.__annotations__ = {f: hints[f] for f in hints}
+        run.__annotations__ = {name: hints[name] for name in known}
         return run
 
     return wrap

@@ -16,11 +16,11 @@ from geoflow.cli.options import (
     MeshFormat,
     Overwrite,
     Resolution,
-    Seed,
     Steps,
     Up,
     Where,
     command,
+    seed_option,
 )
 from geoflow.cli.progress import progress_bar
 from geoflow.files import check_target
@@ -50,18 +50,26 @@ class Options:
     steps: Steps = 1
     category: Annotated[
         str | None,
-        typer.Option(help="What the cloud is of, if you know (geoflow info lists them)."),
+        typer.Option(
+            help="What the cloud is of, if you know (geoflow info lists them); not told if "
+            "not given."
+        ),
     ] = None
-    seed: Seed = 0
-    resolution: Annotated[Resolution, typer.Option(help="Cells a side of the meshed grid.")] = (
-        Resolution.r128
-    )
+    seed: seed_option("Where the cloud says nothing, another seed gives another guess.") = 0  # pyright: ignore[reportInvalidTypeForm]
+    resolution: Annotated[
+        Resolution, typer.Option(help="Cells a side of the grid that is meshed.")
+    ] = Resolution.r128
     up: Annotated[
-        Up | None, typer.Option(help="Axis that points up in the cloud, y if not given.")
+        Up | None,
+        typer.Option(
+            help="Axis that points up in the cloud, y if not given; stl and 3mf are always z up."
+        ),
     ] = None
     checkpoint: Checkpoint = "objects"
     device: Where = Device.auto
-    render: Annotated[Path | None, typer.Option(help="PNG of the cloud beside the mesh.")] = None
+    render: Annotated[
+        Path | None, typer.Option(help="PNG to draw too: the cloud beside the mesh.")
+    ] = None
     overwrite: Overwrite = False
 
     def check(self) -> None:
@@ -95,7 +103,7 @@ def reconstruct(o: Options) -> None:
     check_digits(o.out.suffix.lower(), scan.frame)
     generator, category = _load(o)
     if o.render is not None:
-        from geoflow.render.sheet import require_rendering
+        from geoflow.render.studio import require_rendering
 
         require_rendering()
     how: dict[str, Any] = {"steps": o.steps, "seed": o.seed, "resolution": int(o.resolution.value)}
@@ -128,7 +136,11 @@ def _load(o: Options) -> tuple[ObjectGenerator, str | None]:
         known = ObjectGenerator.categories_of(config_of(o.checkpoint, kinds))
         category = category_among(known, category)
     generator = load(o.checkpoint, o.device.value, kinds)
-    generator.check_reads_clouds()
+    if not generator.reads_clouds:
+        raise ValueError(
+            f"--checkpoint must be one that reads clouds; {o.checkpoint!r} does not; give one that "
+            "geoflow train objects-surface made"
+        )
     return generator, category
 
 

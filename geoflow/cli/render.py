@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from geoflow.cli.errors import UsageError, check_picture
-from geoflow.cli.options import MeshFormat, Overwrite, command
+from geoflow.cli.options import AtLeast, MeshFormat, Overwrite, command
 from geoflow.cli.progress import progress_bar
 
 
@@ -19,8 +19,10 @@ class Options:
 
     folder: Annotated[Path, typer.Argument(help="Folder of meshes or clouds, such as outputs.")]
     out: Annotated[Path, typer.Option("--out", "-o", help="PNG to write.")] = Path("sheet.png")
-    columns: Annotated[int | None, typer.Option(help="Shapes in a row.", min=1)] = None
-    limit: Annotated[int, typer.Option(help="Draw at most so many shapes.", min=1)] = 100
+    columns: Annotated[
+        int | None, typer.Option(help="Shapes in a row; about a square if not given."), AtLeast(1)
+    ] = None
+    limit: Annotated[int, typer.Option(help="Draw at most so many shapes."), AtLeast(1)] = 100
     overwrite: Overwrite = False
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from geoflow.cli.errors import UsageError
-from geoflow.cli.options import Device, Overwrite, Seed, Where, command
+from geoflow.cli.options import AtLeast, Device, Overwrite, Where, command, seed_option
 from geoflow.cli.progress import progress_bar
 from geoflow.files import check_target
 
@@ -31,10 +31,10 @@ class Options:
     """Of `geoflow distribution sample`."""
 
     run: Annotated[Path, typer.Argument(help="Folder of a run of a recipe shape-distribution.")]
-    n: Annotated[int, typer.Option("--n", "-n", help="How many points.", min=1)] = 1_000_000
-    steps: Annotated[int, typer.Option(help="Network calls for each point.", min=1)] = 1
+    n: Annotated[int, typer.Option("--n", "-n", help="How many points."), AtLeast(1)] = 1_000_000
+    steps: Annotated[int, typer.Option(help="Network calls for each point."), AtLeast(1)] = 1
     out: Annotated[Path, typer.Option("--out", "-o", help=".ply to write.")] = Path("cloud.ply")
-    seed: Seed = 0
+    seed: seed_option("Point i depends on the seed and i alone, on one machine.") = 0  # pyright: ignore[reportInvalidTypeForm]
     device: Where = Device.auto
     overwrite: Overwrite = False
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from geoflow.cli.errors import UsageError, check_run, note, one_line
-from geoflow.cli.options import Device, Overwrite, Resume, RunSeed, Where, command
+from geoflow.cli.options import AtLeast, Device, Overwrite, Where, command, seed_option
 
 if TYPE_CHECKING:
     from geoflow.training.recipe import Recipe
@@ -29,12 +29,24 @@ class Options:
         ),
     ]
     out: Annotated[Path, typer.Option(help="Folder of the run.")]
-    minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes.")] = None
-    fit: Annotated[bool, typer.Option("--fit", help="Plan the whole run to take --minutes.")] = (
-        False
-    )
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            help="Stop after so many minutes and save; with --fit, the length of the whole run."
+        ),
+    ] = None
+    fit: Annotated[
+        bool,
+        typer.Option(
+            "--fit",
+            help="Plan the whole run to take --minutes: steps are measured first, because the "
+            "learning rate must fall to zero at its end.",
+        ),
+    ] = False
     steps: Annotated[
-        int | None, typer.Option(help="Length of the whole run; its stages keep their shares.")
+        int | None,
+        typer.Option(help="Length of the whole run; its stages keep their shares."),
+        AtLeast(1),
     ] = None
     set: Annotated[
         list[str],
@@ -45,15 +57,22 @@ class Options:
         ),
     ] = ()  # pyright: ignore[reportAssignmentType]
     init: Annotated[
-        Path | None, typer.Option(help="Start from the weights of this checkpoint.")
+        Path | None, typer.Option(help="Start from the weights of this checkpoint or run.")
     ] = None
-    resume: Resume = False
-    seed: RunSeed = 0
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Continue the run in --out, with the length and values that it was started with; "
+            "without a saved state it starts afresh.",
+        ),
+    ] = False
+    seed: seed_option("Of the whole run.") = 0  # pyright: ignore[reportInvalidTypeForm]
     device: Where = Device.auto
-    compile: Annotated[bool, typer.Option(help="Compile the network (GPU).")] = True
+    compile: Annotated[bool, typer.Option(help="Compile the network (GPU only).")] = True
     tensorboard: Annotated[bool, typer.Option(help="Also log to TensorBoard.")] = False
-    save_minutes: Annotated[float, typer.Option(help="Between saved states.")] = 2.0
-    sample_minutes: Annotated[float, typer.Option(help="Between drawn samples.")] = 4.0
+    save_minutes: Annotated[float, typer.Option(help="Minutes between saved states.")] = 2.0
+    sample_minutes: Annotated[float, typer.Option(help="Minutes between drawn samples.")] = 4.0
 
     @property
     def settings(self) -> tuple[str, ...]:
@@ -157,7 +176,8 @@ class PackOptions:
     run: Annotated[Path, typer.Argument(help="A run, or a checkpoint.")]
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the checkpoint to write.")]
     dtype: Annotated[
-        str, typer.Option(help="Of the stored weights: float32, float16, or int8 (a scale a row).")
+        str,
+        typer.Option(help="Of the stored weights: float32, float16, or int8 with a scale a row."),
     ] = "float16"
     average: Annotated[
         list[Path],

@@ -36,13 +36,14 @@ from geoflow.files import write_atomically
 FORMAT = "geoflow-shapes"
 VERSION = 1
 SHARD_SIZE = 128
+READERS = 16  # threads
 SPLITS = ("train", "validation", "test", "all")
 _POINT_UNITS, _NORMAL_UNITS = 32767, 127
 _XZ = [{"id": lzma.FILTER_LZMA2, "preset": 6, "lc": 4, "pb": 0}]
 
 
 @dataclass(frozen=True)
-class Shape:
+class StoredShape:
     """One shape to be stored.
 
     Attributes:
@@ -125,7 +126,7 @@ class ShapeWriter:
             "categories": [],
             "shards": [],
         }
-        self._waiting: list[Shape] = []
+        self._waiting: list[StoredShape] = []
         self.names: set[str] = set()
         self.folder.mkdir(parents=True, exist_ok=True)
         if (self.folder / "dataset.json").exists():
@@ -140,7 +141,7 @@ class ShapeWriter:
             for shard in stored["shards"]:
                 self.names.update(row["name"] for row in _read_rows(self.folder, shard))
 
-    def add(self, shape: Shape) -> bool:
+    def add(self, shape: StoredShape) -> bool:
         """Takes one shape; true when that completed and stored a shard.
 
         Raises:
@@ -235,15 +236,19 @@ class ShapeDataset:
         """(N,) float32 longest side of the originals, in metres."""
         return np.array([row["scale"] for row in self.rows(split)], np.float32)
 
+    def labels(self, split: str = "all") -> np.ndarray:
+        """(N,) int64 category index of every shape of a split."""
+        index = {name: place for place, name in enumerate(self.categories)}
+        return np.array([index[row["category"]] for row in self.rows(split)], np.int64)
+
     def load_sdf(
-        self, resolution: int = 64, split: str = "train", workers: int = 16
+        self, resolution: int = 64, split: str = "train"
     ) -> tuple[np.ndarray, np.ndarray, list[str]]:
         """Decodes all grids of a split.
 
         Args:
             resolution: one of `resolutions`.
             split: "train", "validation", "test" (see `split_of`) or "all".
-            workers: threads.
 
         Returns:
             sdf (N, R, R, R) int8 in units of truncation / 127, category index (N,) int64, names.
@@ -266,12 +271,10 @@ class ShapeDataset:
             grids = np.frombuffer(data, np.uint8).reshape(count, *out.shape[1:])
             out[at : at + len(keep)] = decode_sdf(grids[keep])
 
-        self._load(split, workers, read)
-        index = {name: place for place, name in enumerate(self.categories)}
-        category = np.array([index[row["category"]] for row in rows], np.int64)
-        return out, category, [row["name"] for row in rows]
+        self._load(split, read)
+        return out, self.labels(split), [row["name"] for row in rows]
 
-    def load_points(self, split: str = "train", workers: int = 16) -> tuple[np.ndarray, np.ndarray]:
+    def load_points(self, split: str = "train") -> tuple[np.ndarray, np.ndarray]:
         """Decodes all surface points of a split.
 
         Returns:
@@ -307,12 +310,10 @@ class ShapeDataset:
             length = np.linalg.norm(direction, axis=-1, keepdims=True)
             normals[at : at + len(keep)] = direction / length.clip(1)
 
-        self._load(split, workers, read)
+        self._load(split, read)
         return points, normals
 
-    def _load(
-        self, split: str, workers: int, read: Callable[[str, int, np.ndarray, int], None]
-    ) -> None:
+    def _load(self, split: str, read: Callable[[str, int, np.ndarray, int], None]) -> None:
         """Calls read(shard, its size, indices of shapes kept, place of the first) in threads."""
         jobs, at = [], 0
         for shard, rows in self.shards:
@@ -320,7 +321,7 @@ class ShapeDataset:
             if len(keep):
                 jobs.append((shard, len(rows), keep, at))
             at += len(keep)
-        with ThreadPoolExecutor(max(1, workers)) as pool:
+        with ThreadPoolExecutor(READERS) as pool:
             list(pool.map(lambda job: read(*job), jobs))
 
 

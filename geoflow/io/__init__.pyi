@@ -2,6 +2,7 @@ from .arrays import check_digits as check_digits
 from .colours import Colours as Colours
 from .colours import read_coloured_mesh as read_coloured_mesh
 from .colours import read_npz_mesh as read_npz_mesh
+from .meshes import Z_UP as Z_UP
 from .meshes import read_cloud as read_cloud
 from .meshes import read_mesh as read_mesh
 from .meshes import write_mesh as write_mesh

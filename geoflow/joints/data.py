@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from geoflow.flow.condition import Condition
-from geoflow.joints.rigs import LONGEST, Character, read_characters
+from geoflow.geometry.frames import LONGEST
+from geoflow.joints.rigs import Character, read_characters
 from geoflow.render.quick import draw_clouds
 
 HELD_OUT_PACKS = ("fish_pack", "kaykit")

@@ -20,7 +20,7 @@ from geoflow.geometry.mesh import vertex_normals
 from geoflow.io.arrays import check_mesh
 from geoflow.io.meshes import CLAY
 from geoflow.joints.skin import Skin
-from geoflow.joints.tree import check_tree
+from geoflow.joints.tree import check_skeleton
 
 _TYPES = {1: "SCALAR", 3: "VEC3", 4: "VEC4", 16: "MAT4"}
 _CODES = {"<u2": 5123, "<u4": 5125, "<f4": 5126}
@@ -88,15 +88,10 @@ def rigged_glb(
 def _check(
     count: int, joints: np.ndarray, parents: np.ndarray, skin: Skin, names: list[str]
 ) -> None:
+    check_skeleton(joints, parents)
     j = len(joints)
-    if not j or joints.shape != (j, 3) or parents.shape != (j,) or len(names) != j:
-        raise ValueError(
-            f"joints must be (J, 3), J at least 1, with J parents and J names; got "
-            f"{joints.shape}, {parents.shape} and {len(names)}"
-        )
-    if not np.isfinite(joints).all():
-        raise ValueError("joints must be finite; they hold NaN or infinity")
-    check_tree(parents)
+    if len(names) != j:
+        raise ValueError(f"names must be {j}, one a joint; got {len(names)}")
     shape, weights = (count, 4), skin.weights
     if skin.joints.shape != shape or weights.shape != shape:
         raise ValueError(

@@ -15,9 +15,9 @@ from torch import Tensor
 from geoflow.checks import at_least, one_of
 from geoflow.flow.condition import Condition
 from geoflow.flow.noise import draw_noise
+from geoflow.geometry.frames import fit_frame
 from geoflow.joints.clusters import Clusters, agreement, cluster_joints
 from geoflow.joints.names import is_humanoid
-from geoflow.joints.rigs import fit_frame
 from geoflow.joints.tree import body_parents, build_tree
 from geoflow.model.config import Part, read_part
 from geoflow.model.model import FlowModel
@@ -151,11 +151,11 @@ class JointPredictor(FlowModel):
                 category.
         """
         points, normals = _checked(points, normals)
-        centre, scale = fit_frame(points)
+        frame = fit_frame(points)
         if len(points) > MOST_POINTS:
             keep = np.random.default_rng(seed).choice(len(points), MOST_POINTS, replace=False)
             points, normals = points[keep], normals[keep]
-        points = (points - centre) * scale
+        points = frame.into_cube(points)
         ends = self.travel(
             points,
             normals,
@@ -176,7 +176,7 @@ class JointPredictor(FlowModel):
         joints = found.joints[keep]
         if not keep.all():
             parents = tree(joints)
-        placed = (joints / scale + centre).astype(np.float32)
+        placed = frame.back(joints).astype(np.float32)
         return Skeleton(placed, parents, found.confidence[keep])
 
     def _as_body(

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from geoflow.files import check_target, write_atomically
-from geoflow.joints.rig import RiggedMesh, upright
+from geoflow.files import write_atomically
+from geoflow.geometry.frames import to_y_up
+from geoflow.joints.rig import RiggedMesh
 from geoflow.joints.skin import pose_mesh
-from geoflow.render.sheet import BACKGROUND, CLAY, require_rendering
+from geoflow.render.studio import CLAY, Part, Studio
+from geoflow.render.tiles import check_png, join_tiles
 
 BONE, JOINT = (0.16, 0.33, 0.62), (0.85, 0.35, 0.13)
-FRONT, SIDE = (0.0, 0.0, 1.0), (1.0, 0.0, 0.15)
+FRONT, SIDE = 0.0, 81.5  # degrees of azimuth
 
 
 def render_rig(
@@ -35,29 +35,29 @@ def render_rig(
         ValueError: not a .png, no such folder, or the file exists and `overwrite` is False.
         RuntimeError: this machine cannot draw off screen; the text says what to install.
     """
+    import pyvista
+
     path = Path(path)
-    if path.suffix.lower() != ".png":
-        raise ValueError(f"path must end in .png; it is {path.name!r}; rename it")
-    check_target(path, overwrite=overwrite)
-    require_rendering()
-    vertices, joints = upright(rig.vertices, rig.up), upright(rig.joints, rig.up)
+    check_png(path, overwrite=overwrite)
+    vertices, joints = to_y_up(rig.vertices, rig.up), to_y_up(rig.joints, rig.up)
     used = vertices[np.unique(rig.faces)]
     centre = (used.min(0) + used.max(0)) / 2
     scale = 1 / np.ptp(used, axis=0).max()
     vertices, joints = (vertices - centre) * scale, (joints - centre) * scale
     turns = example_pose(rig.names, rig.parents)
-    posed, bent = pose_mesh(vertices, joints, rig.parents, rig.skin, turns)
-    views = [
-        (vertices, joints, FRONT, 0.35),
-        (vertices, joints, SIDE, 0.35),
-        (posed, bent, FRONT, 1.0),
-    ]
-    tiles = [_view(v, rig.faces, j, rig.parents, way, size, solid) for v, j, way, solid in views]
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(np.concatenate(tiles, 1)).save(buffer, "PNG")
-    write_atomically(path, buffer.getvalue(), sync=False)
+    posed, _ = pose_mesh(vertices, joints, rig.parents, rig.skin, turns)
+    bones = skeleton_parts(joints, rig.parents, 0.005, 0.012)
+    clear, tiles = {"color": CLAY, "opacity": 0.35}, []
+    with Studio(size, soft=False) as studio:
+        for azimuth, body, inside, look in (
+            (FRONT, vertices, bones, clear),
+            (SIDE, vertices, bones, clear),
+            (FRONT, posed, [], {"color": CLAY}),
+        ):
+            surface = pyvista.PolyData.from_regular_faces(body.astype(np.float32), rig.faces)
+            parts = [(surface, look), *inside]
+            tiles.append(studio.draw(parts, azimuth=azimuth, elevation=0, half_height=0.62))
+    write_atomically(path, join_tiles(tiles, columns=3), sync=False)
     return path
 
 
@@ -78,48 +78,19 @@ def _turn(axis: int, degrees: float) -> np.ndarray:
     return out
 
 
-def add_skeleton(
-    plotter: Any, joints: np.ndarray, parents: np.ndarray, bone: float, joint: float
-) -> None:
-    """Tubes of radius `bone` from joint to joint, and balls of radius `joint`."""
+def skeleton_parts(
+    joints: np.ndarray, parents: np.ndarray, bone: float, joint: float
+) -> list[Part]:
+    """Tubes of radius `bone` from joint to joint, and balls of radius `joint`, for a `Studio`."""
     import pyvista
 
-    for k, p in enumerate(parents):
-        if p >= 0 and np.linalg.norm(joints[k] - joints[p]) > 1e-6:
-            tube = pyvista.Line(joints[p], joints[k]).tube(radius=bone)
-            plotter.add_mesh(tube, color=BONE)
-    for place in joints:
-        plotter.add_mesh(pyvista.Sphere(radius=joint, center=place), color=JOINT)
-
-
-def _view(
-    vertices: np.ndarray,
-    faces: np.ndarray,
-    joints: np.ndarray,
-    parents: np.ndarray,
-    way: tuple[float, float, float],
-    size: int,
-    opacity: float,
-) -> np.ndarray:
-    """(size, size, 3) uint8 of one view along -way."""
-    import pyvista
-    from vtkmodules.vtkCommonCore import vtkLogger
-
-    vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_ERROR)
-    plotter: Any = pyvista.Plotter(off_screen=True, window_size=[size, size])
-    try:
-        plotter.set_background(BACKGROUND)
-        packed = np.column_stack((np.full(len(faces), 3), faces)).ravel()
-        mesh = pyvista.PolyData(vertices.astype(np.float32), packed)
-        plotter.add_mesh(mesh, color=CLAY, opacity=opacity)
-        if opacity < 1:
-            add_skeleton(plotter, joints, parents, 0.005, 0.012)
-        plotter.camera.parallel_projection = True
-        plotter.camera.focal_point = (0, 0, 0)
-        plotter.camera.position = tuple(4 * np.array(way))
-        plotter.camera.up = (0, 1, 0)
-        plotter.camera.parallel_scale = 0.62
-        plotter.reset_camera_clipping_range()
-        return np.asarray(plotter.screenshot(return_img=True))[..., :3]
-    finally:
-        plotter.close()
+    child = np.flatnonzero(parents >= 0)
+    child = child[np.linalg.norm(joints[child] - joints[parents[child]], axis=1) > 1e-6]
+    balls = pyvista.PolyData(joints).glyph(
+        geom=pyvista.Sphere(radius=joint), scale=False, orient=False
+    )
+    if not len(child):
+        return [(balls, {"color": JOINT})]
+    ends = np.stack((joints[parents[child]], joints[child]), axis=1).reshape(-1, 3)
+    tubes = pyvista.line_segments_from_points(ends).tube(radius=bone)
+    return [(tubes, {"color": BONE}), (balls, {"color": JOINT})]

@@ -9,15 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from geoflow.checks import one_of
 from geoflow.files import check_target, write_atomically
+from geoflow.geometry.frames import fit_frame
 from geoflow.geometry.pointcloud import sample_surface
 from geoflow.geometry.visible import sample_outside
 from geoflow.io.arrays import check_mesh
 from geoflow.joints.glb import rigged_glb
 from geoflow.joints.model import MOST_POINTS, JointPredictor
 from geoflow.joints.names import name_joints
-from geoflow.joints.rigs import fit_frame
 from geoflow.joints.skin import Skin, skin_mesh
 
 SUFFIXES = (".glb", ".txt", ".json")
@@ -44,16 +43,6 @@ class RiggedMesh:
     names: list[str]
     skin: Skin
     up: str
-
-
-def upright(points: np.ndarray, up: str) -> np.ndarray:
-    """(N, 3) of a frame with `up` -> y up, facing +z."""
-    return points if up == "y" else np.stack((points[:, 0], points[:, 2], -points[:, 1]), 1)
-
-
-def own_frame(points: np.ndarray, up: str) -> np.ndarray:
-    """The inverse of `upright`."""
-    return points if up == "y" else np.stack((points[:, 0], -points[:, 2], points[:, 1]), 1)
 
 
 def rig_mesh(
@@ -83,12 +72,10 @@ def rig_mesh(
     Raises:
         ValueError: arrays that do not fit, no area, an unknown `up` or category.
     """
-    one_of("up", up, ("y", "z"))
     vertices, faces = np.asarray(vertices, np.float64), np.asarray(faces)
     check_mesh(vertices, faces)
-    standing = upright(vertices, up)
-    centre, scale = fit_frame(standing[np.unique(faces)])
-    standing = (standing - centre) * scale
+    frame = fit_frame(vertices[np.unique(faces)], up)
+    standing = frame.into_cube(vertices)
     rng = np.random.default_rng(seed)
     try:
         points, normals, _ = sample_outside(standing, faces, MOST_POINTS, rng)
@@ -102,7 +89,7 @@ def rig_mesh(
     check()
     joints = found.joints.astype(np.float64)
     skin = skin_mesh(standing, faces, joints, found.parents)
-    placed = own_frame(joints / scale + centre, up)
+    placed = frame.back(joints)
     names = name_joints(joints, found.parents)
     return RiggedMesh(vertices, faces, placed, found.parents, found.confidence, names, skin, up)
 

@@ -25,7 +25,6 @@ import numpy as np
 from geoflow.files import write_atomically
 from geoflow.joints.tree import check_tree
 
-LONGEST = 1.8
 PER_JOINT = ("joints", "parents", "joint_names", "feature_size")
 KEYS = ("name", "category", "points", "normals", "joint_offset", *PER_JOINT)
 
@@ -58,28 +57,6 @@ class Character:
     def pack(self) -> str:
         """The part of the name before the slash: splits keep a pack together."""
         return self.name.split("/")[0]
-
-
-def fit_frame(points: np.ndarray) -> tuple[np.ndarray, float]:
-    """Centre and scale of the training frame: (p - centre) * scale has its longest side 1.8.
-
-    Args:
-        points: (N, 3) vertices or samples.
-
-    Returns:
-        centre (3,) of the bounding box, and the scale.
-
-    Raises:
-        ValueError: the points are not finite, or all the same.
-    """
-    points = np.asarray(points, np.float64)
-    if not np.isfinite(points).all():
-        raise ValueError("points must be finite; got NaN or infinity; repair the mesh")
-    low, high = points.min(0), points.max(0)
-    side = float((high - low).max())
-    if not side > 1e-30:
-        raise ValueError(f"points must not all be the same; the longest side is {side:g}")
-    return (low + high) / 2, LONGEST / side
 
 
 def write_characters(path: str | Path, characters: Sequence[Character]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geoflow.joints.rigs import LONGEST
+from geoflow.geometry.frames import LONGEST
 
 
 @dataclass(frozen=True)

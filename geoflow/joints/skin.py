@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from geoflow.geometry.pointcloud import sample_surface
+from geoflow.joints.tree import check_skeleton
 
 MOST_WEIGHTS = 4
 CELLS = 72
@@ -61,16 +62,11 @@ def skin_mesh(
         joint indices and weights of every vertex.
 
     Raises:
-        ValueError: no joints, shapes that do not fit, or a mesh without an extent or an area.
+        ValueError: joints that are no tree, or a mesh without an extent or an area.
     """
     vertices, joints = np.asarray(vertices, np.float64), np.asarray(joints, np.float64)
     faces, parents, count = np.asarray(faces), np.asarray(parents), len(vertices)
-    if joints.ndim != 2 or joints.shape[1:] != (3,) or parents.shape != (len(joints),):
-        raise ValueError(
-            f"joints must be (J, 3) and parents (J,); got {joints.shape} and {parents.shape}"
-        )
-    if not len(joints):
-        raise ValueError("a skeleton must have at least one joint; got none")
+    check_skeleton(joints, parents)
     used, corners = np.unique(faces, return_inverse=True)
     vertices, faces = vertices[used], corners.reshape(faces.shape)
     low, high = vertices.min(0), vertices.max(0)

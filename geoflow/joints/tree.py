@@ -34,6 +34,21 @@ def check_tree(parents: np.ndarray, name: str = "parents") -> None:
         raise ValueError(f"{name} must form a tree; they hold a cycle")
 
 
+def check_skeleton(joints: np.ndarray, parents: np.ndarray) -> None:
+    """(J, 3) finite joints with the (J,) parents of a tree, J at least 1.
+
+    Raises:
+        ValueError: it is not so.
+    """
+    if joints.ndim != 2 or joints.shape[1:] != (3,) or parents.shape != (len(joints),):
+        raise ValueError(
+            f"joints must be (J, 3) and parents (J,); got {joints.shape} and {parents.shape}"
+        )
+    check_tree(parents)
+    if not np.isfinite(joints).all():
+        raise ValueError("joints must be finite; they hold NaN or infinity")
+
+
 def inside_share(
     ends: np.ndarray, points: np.ndarray, normals: np.ndarray, samples: int = 9
 ) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from torch import Tensor
 
 from geoflow.flow.condition import Net
@@ -155,11 +155,20 @@ class ClassData(Part):
     categories: list[Annotated[str, Field(pattern=r"^\w[\w .-]*\z")]] = Field(min_length=1)
     metres: list[Positive]
 
-    def model_post_init(self, context: Any) -> None:
-        if len(set(self.categories)) != len(self.categories):
-            raise ValueError("categories must differ")
-        if len(self.metres) != len(self.categories):
-            raise ValueError(f"metres must be {len(self.categories)} numbers, one a category")
+    @field_validator("categories")
+    @classmethod
+    def _differ(cls, names: list[str]) -> list[str]:
+        if len(set(names)) != len(names):
+            raise ValueError("must be different names")
+        return names
+
+    @field_validator("metres")
+    @classmethod
+    def _one_each(cls, metres: list[float], info: ValidationInfo) -> list[float]:
+        count = len(info.data.get("categories", metres))
+        if len(metres) != count:
+            raise ValueError(f"must be {count} numbers, one a category")
+        return metres
 
     @property
     def longest(self) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from geoflow.checks import one_of
+from geoflow.checks import ArgumentError, one_of
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -15,7 +15,7 @@ def pick_device(name: str = "auto") -> torch.device:
     """
     one_of("device", name, ("auto", "cpu", "cuda"))
     if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError(
+        raise ArgumentError(
             "device cuda needs a GPU that torch can use; it finds none; use cpu or auto"
         )
     if name == "auto":

@@ -127,7 +127,7 @@ def category_among(categories: Sequence[str], name: str) -> str:
     """
     known = {category.casefold(): category for category in categories}
     if name.casefold() not in known:
-        one_of("category", name, ["all", *categories])
+        one_of("category", name, categories)
     return known[name.casefold()]
 
 

@@ -7,17 +7,18 @@ from typing import Any
 from torch import nn
 
 from geoflow.checks import one_of
-from geoflow.networks.grid import GridTransformer
-from geoflow.networks.joints import JointTransformer
-from geoflow.networks.points import PointTransformer
-from geoflow.networks.pointwise import PointMLP
+from geoflow.networks.grid import GridSizes, GridTransformer
+from geoflow.networks.joints import JointSizes, JointTransformer
+from geoflow.networks.points import PointSizes, PointTransformer
+from geoflow.networks.pointwise import MLPSizes, PointMLP
 
-NETWORKS: dict[str, type[nn.Module]] = {
-    "GridTransformer": GridTransformer,
-    "PointTransformer": PointTransformer,
-    "PointMLP": PointMLP,
-    "JointTransformer": JointTransformer,
+NETWORKS: dict[str, tuple[type[nn.Module], type[Any]]] = {
+    "GridTransformer": (GridTransformer, GridSizes),
+    "PointTransformer": (PointTransformer, PointSizes),
+    "PointMLP": (PointMLP, MLPSizes),
+    "JointTransformer": (JointTransformer, JointSizes),
 }
+"""Name -> network, and the dataclass of its arguments: what config.json names."""
 
 
 def build_network(name: str, **arguments: Any) -> nn.Module:
@@ -27,7 +28,8 @@ def build_network(name: str, **arguments: Any) -> nn.Module:
         ValueError: unknown name or arguments it does not take.
     """
     one_of("network", name, NETWORKS)
+    network, sizes = NETWORKS[name]
     try:
-        return NETWORKS[name](**arguments)
+        return network(sizes(**arguments))
     except TypeError as error:
         raise ValueError(f"{name} does not take these arguments: {error}") from None

@@ -7,14 +7,14 @@ training step 2.5 times slower.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from geoflow.flow.condition import Condition
-from geoflow.networks.layers import Block, TimeEmbedding
+from geoflow.networks.layers import Block, Conditioned, normal_, zeroed
 from geoflow.networks.scan import CloudEncoder
 
 
@@ -49,11 +49,12 @@ def from_overlapping_patches(tokens: Tensor, patch: int, overlap: int) -> Tensor
     return _join(x.permute(0, 3, 4, 1, 2), overlap).permute(0, 3, 2, 1)  # b Z Y X -> b X Y Z
 
 
-class GridTransformer(nn.Module):
-    """net(x, t, r, cond) -> raw prediction, all (B, R, R, R).
+@dataclass(frozen=True)
+class GridSizes:
+    """Arguments of `GridTransformer`.
 
-    Args:
-        resolution: R.
+    Attributes:
+        resolution: R, cells a side.
         patch: side of a patch; R must be a multiple of it.
         overlap: cells that an output patch reaches into each neighbour.
         width, depth, hidden: token width, blocks, feed-forward width.
@@ -67,70 +68,64 @@ class GridTransformer(nn.Module):
         ValueError: resolution is not a multiple of patch, or the overlap is over half a patch.
     """
 
-    def __init__(
-        self,
-        resolution: int = 64,
-        patch: int = 8,
-        overlap: int = 2,
-        width: int = 320,
-        depth: int = 10,
-        hidden: int = 832,
-        bottleneck: int = 128,
-        categories: int = 0,
-        context_width: int | None = None,
-        context_every: int = 2,
-        cloud: bool = False,
-    ) -> None:
+    resolution: int = 64
+    patch: int = 8
+    overlap: int = 2
+    width: int = 320
+    depth: int = 10
+    hidden: int = 832
+    bottleneck: int = 128
+    categories: int = 0
+    context_width: int | None = None
+    context_every: int = 2
+    cloud: bool = False
+
+    def __post_init__(self) -> None:
+        if self.resolution % self.patch:
+            raise ValueError(
+                f"resolution must be a multiple of patch; got resolution={self.resolution}, "
+                f"patch={self.patch}"
+            )
+        if 2 * self.overlap > self.patch:
+            raise ValueError(
+                f"overlap must be at most half a patch; got overlap={self.overlap}, "
+                f"patch={self.patch}"
+            )
+
+
+class GridTransformer(Conditioned):
+    """net(x, t, r, cond) -> raw prediction, all (B, R, R, R); cond is all optional."""
+
+    def __init__(self, sizes: GridSizes) -> None:
         super().__init__()
-        if resolution % patch:
-            raise ValueError(
-                f"resolution must be a multiple of patch; got resolution={resolution}, "
-                f"patch={patch}"
-            )
-        if 2 * overlap > patch:
-            raise ValueError(
-                f"overlap must be at most half a patch; got overlap={overlap}, patch={patch}"
-            )
-        self.patch, self.overlap, self.categories = patch, overlap, categories
-        self.cloud = CloudEncoder(width, resolution // patch) if cloud else None
-        context_width = width if cloud else context_width
-        tokens, window = (resolution // patch) ** 3, patch + 2 * overlap
+        s = self.sizes = sizes
+        side, width = s.resolution // s.patch, s.width
+        self.cloud = CloudEncoder(width, side) if s.cloud else None
+        context = width if s.cloud else s.context_width
         self.embed = nn.Sequential(
-            nn.Linear(patch**3, bottleneck, bias=False), nn.Linear(bottleneck, width)
+            nn.Linear(s.patch**3, s.bottleneck, bias=False), nn.Linear(s.bottleneck, width)
         )
-        self.positions = nn.Parameter(torch.empty(tokens, width).normal_(std=0.02))
-        self.time = TimeEmbedding(width)
-        self.label = nn.Embedding(categories + 1, width)
-        self.modulation = nn.Linear(width, 6 * width)
-        self.final_modulation = nn.Linear(width, 2 * width)
+        self.positions = nn.Parameter(normal_(torch.empty(side**3, width), 0.02))
+        self._listen(width, s.categories)
+        self.final_modulation = zeroed(nn.Linear(width, 2 * width))
         self.blocks = nn.ModuleList(
-            Block(width, hidden, context_width if i % context_every == 0 else None)
-            for i in range(depth)
+            Block(width, s.hidden, context if i % s.context_every == 0 else None)
+            for i in range(s.depth)
         )
         self.norm = nn.RMSNorm(width, elementwise_affine=False)
-        self.head = nn.Linear(width, window**3)
-        self._initialise()
-
-    def _initialise(self) -> None:
-        nn.init.normal_(self.label.weight, std=0.02)
-        for layer in (self.modulation, self.final_modulation, self.head):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        self.head = zeroed(nn.Linear(width, (s.patch + 2 * s.overlap) ** 3))
+        self._draw_labels()
 
     def forward(self, x: Tensor, t: Tensor, r: Tensor, cond: Condition | None = None) -> Tensor:
-        cond = Condition() if cond is None else cond
-        labels = cond.labels
-        if labels is None:
-            labels = torch.full((x.shape[0],), self.categories, device=x.device)
+        signal, modulation = self._told(t, r, cond)
         with torch.autocast(x.device.type, enabled=False):
-            signal = F.silu(self.time(t, r) + self.label(labels))
-            modulation = self.modulation(signal).view(x.shape[0], 6, -1)
             scale, shift = self.final_modulation(signal).unsqueeze(1).chunk(2, -1)
-        tokens = self.embed(to_patches(x, self.patch)) + self.positions
-        if self.cloud is not None and cond.context is not None:
-            features, at_patches = self.cloud(cond.context, cond.context_mask)
-            cond, tokens = replace(cond, context=features), tokens + at_patches
+        tokens = self.embed(to_patches(x, self.sizes.patch)) + self.positions
+        context, mask = (None, None) if cond is None else (cond.context, cond.context_mask)
+        if self.cloud is not None and context is not None:
+            context, at_patches = self.cloud(context, mask)
+            tokens = tokens + at_patches
         for block in self.blocks:
-            tokens = block(tokens, modulation, cond)
+            tokens = block(tokens, modulation, context, mask)
         out = self.head(self.norm(tokens) * (1 + scale) + shift)
-        return from_overlapping_patches(out, self.patch, self.overlap).to(x.dtype)
+        return from_overlapping_patches(out, self.sizes.patch, self.sizes.overlap).to(x.dtype)

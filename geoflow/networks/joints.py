@@ -8,85 +8,62 @@ linear in the points, and the output moves with its point.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from geoflow.flow.condition import Condition
-from geoflow.networks.layers import TimeEmbedding
-from geoflow.networks.points import PointCode, Round
+from geoflow.networks.points import PointCode, PointSizes, PointTransformer
 
 
-class JointTransformer(nn.Module):
+@dataclass(frozen=True)
+class JointSizes(PointSizes):
+    """Arguments of `JointTransformer`: see `PointSizes`."""
+
+    latents: int = 128
+    rounds: int = 4
+    blocks: int = 1
+    hidden: int = 384
+    point_hidden: int = 320
+
+
+class JointTransformer(PointTransformer):
     """net(x, t, r, cond) -> raw prediction, all (B, N, 3), for any N.
 
     cond.context is (B, N, 6): reference points in the frame of longest side 1.8, and their unit
     normals. The output starts as the reference point itself: a linear map of reference and noisy
     point is added to the head, so that a prediction of data needs only the way to the joint.
-
-    Args:
-        width: of points and latents.
-        latents: how many.
-        rounds: readings of the points.
-        blocks: transformer blocks in a round.
-        hidden, point_hidden: feed-forward widths of latents and points.
-        categories: number of labels; label `categories` means none.
     """
 
-    def __init__(
-        self,
-        width: int = 192,
-        latents: int = 128,
-        rounds: int = 4,
-        blocks: int = 1,
-        hidden: int = 384,
-        point_hidden: int = 320,
-        categories: int = 0,
-    ) -> None:
-        super().__init__()
-        self.categories = categories
+    null_token = True
+
+    def _add_codes(self, width: int) -> None:
         self.code_noisy, self.code_reference = PointCode(width), PointCode(width)
         self.normal = nn.Linear(3, width, bias=False)
-        self.latents = nn.Parameter(torch.empty(latents, width).normal_(std=0.5))
-        self.time = TimeEmbedding(width)
-        self.label = nn.Embedding(categories + 1, width)
-        self.modulation = nn.Linear(width, 6 * width)
-        self.rounds = nn.ModuleList(
-            Round(width, hidden, point_hidden, blocks, null_token=True) for _ in range(rounds)
-        )
-        self.norm = nn.RMSNorm(width, elementwise_affine=False)
-        self.head = nn.Linear(width, 3)
+
+    def _add_heads(self, width: int) -> None:
+        super()._add_heads(width)
         self.straight = nn.Linear(6, 3, bias=False)
-        nn.init.normal_(self.label.weight, std=0.02)
-        for layer in (self.modulation, self.head):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
         with torch.no_grad():
             self.straight.weight.zero_().fill_diagonal_(1)
 
-    def forward(self, x: Tensor, t: Tensor, r: Tensor, cond: Condition) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, r: Tensor, cond: Condition | None = None) -> Tensor:
         """Raises ValueError without a reference (B, N, 6) for every point."""
-        context = cond.context
+        context = None if cond is None else cond.context
         if context is None or context.shape != (*x.shape[:2], 6):
             found = None if context is None else tuple(context.shape)
             raise ValueError(
                 f"cond.context must hold a reference point and normal for each of the points "
                 f"{tuple(x.shape)}: shape {(*x.shape[:2], 6)}; got {found}"
             )
-        labels = cond.labels
-        if labels is None:
-            labels = torch.full((x.shape[0],), self.categories, device=x.device)
         reference, normal = context.split(3, -1)
         with torch.autocast(x.device.type, enabled=False):
-            signal = F.silu(self.time(t, r) + self.label(labels))
-            modulation = self.modulation(signal).view(x.shape[0], 6, -1)
             both = torch.cat((reference.float(), x.float()), -1)
             straight = (both[..., None, :] * self.straight.weight).sum(-1)
-        points = self._embed(reference, x, normal)
-        latents = self.latents.expand(x.shape[0], -1, -1)
-        for part in self.rounds:
-            points, latents = part(points, latents, modulation, cond)
-        way = padded_linear(self.norm(points), self.head.weight, self.head.bias)
+        points = self._read(self._embed(reference, x, normal), t, r, cond)
+        way = padded_linear(points, self.head.weight, self.head.bias)
         return (straight + way.float()).to(x.dtype)
 
     def _embed(self, reference: Tensor, x: Tensor, normal: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Parts that the networks share: time embedding, conditions, transformer blocks."""
+"""Parts that the networks share: what they are told, how they start, transformer blocks."""
 
 from __future__ import annotations
 
@@ -10,11 +10,26 @@ from geoflow.flow.condition import Condition
 
 
 def geometric(last: float, count: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    """(count,) from 1 to `last`, each the same multiple of the one before.
+    """(count,) from 1 to `last`, each the same multiple of the one before; always on the CPU.
 
-    torch.logspace without memory loads sympy, which takes as long as the bundled weights.
+    A network that is planned without memory (on the meta device) has its constants all the same.
+    torch.logspace there loads sympy, which takes as long as the bundled weights.
     """
-    return torch.tensor([last ** (i / max(1, count - 1)) for i in range(count)], dtype=dtype)
+    values = [last ** (i / max(1, count - 1)) for i in range(count)]
+    return torch.tensor(values, dtype=dtype, device="cpu")
+
+
+@torch.no_grad()
+def normal_(values: Tensor, std: float) -> Tensor:
+    """Draws in place; nothing on the meta device, where torch would load its compiler for it."""
+    return values if values.is_meta else values.normal_(std=std)
+
+
+def zeroed(layer: nn.Linear) -> nn.Linear:
+    """The layer with all its numbers zero: what it is added to starts without it."""
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 class TimeEmbedding(nn.Module):
@@ -37,6 +52,34 @@ class TimeEmbedding(nn.Module):
             angles = torch.stack((t, r)).float()[..., None] * self.rates
             both = self.mlp(torch.cat((angles.cos(), angles.sin()), -1))
             return both.mean(0)
+
+
+class Conditioned(nn.Module):
+    """A network that is told two times and a label.
+
+    A subclass calls `_listen` where it wants these parts among its own, and `_draw_labels` last:
+    the numbers of a seed depend on the order.
+    """
+
+    def _listen(self, width: int, categories: int) -> None:
+        """Makes the parts; label `categories` means none."""
+        self.categories = categories
+        self.time = TimeEmbedding(width)
+        start = normal_(torch.empty(categories + 1, width), 1.0)  # drawn again by _draw_labels
+        self.label = nn.Embedding.from_pretrained(start, freeze=False)
+        self.modulation = zeroed(nn.Linear(width, 6 * width))
+
+    def _draw_labels(self) -> None:
+        normal_(self.label.weight, 0.02)
+
+    def _told(self, t: Tensor, r: Tensor, cond: Condition | None = None) -> tuple[Tensor, Tensor]:
+        """(B, width) signal and (B, 6, width) modulation of all blocks, float32."""
+        labels = None if cond is None else cond.labels
+        if labels is None:
+            labels = torch.full((len(t),), self.categories, device=t.device)
+        with torch.autocast(t.device.type, enabled=False):
+            signal = F.silu(self.time(t, r) + self.label(labels))
+            return signal, self.modulation(signal).view(len(t), 6, -1)
 
 
 class SelfAttention(nn.Module):
@@ -72,9 +115,7 @@ class CrossAttention(nn.Module):
         self.q = nn.Linear(width, width, bias=False)
         self.kv = nn.Linear(context_width, 2 * width, bias=False)
         self.null = nn.Parameter(torch.zeros(1, 1, context_width)) if optional else None
-        self.out = nn.Linear(width, width)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        self.out = zeroed(nn.Linear(width, width))
         self.norm_q, self.norm_k = nn.RMSNorm(head_width), nn.RMSNorm(head_width)
 
     def forward(self, x: Tensor, context: Tensor | None, mask: Tensor | None) -> Tensor:
@@ -127,10 +168,11 @@ class Block(nn.Module):
             self.cross = CrossAttention(width, context_width)
             self.norm3 = nn.RMSNorm(width, elementwise_affine=False)
 
-    def forward(self, x: Tensor, modulation: Tensor, cond: Condition) -> Tensor:
+    def forward(self, x: Tensor, modulation: Tensor, *context: Tensor | None) -> Tensor:
+        """`context` is what `CrossAttention` takes after x: a sequence and its mask."""
         parts = (modulation + self.modulation_bias).unsqueeze(2).unbind(1)
         scale1, shift1, gate1, scale2, shift2, gate2 = parts
         x = x + gate1 * self.attention(self.norm1(x) * (1 + scale1) + shift1)
         if self.cross is not None:
-            x = x + self.cross(self.norm3(x), cond.context, cond.context_mask)
+            x = x + self.cross(self.norm3(x), *context)
         return x + gate2 * self.mlp(self.norm2(x) * (1 + scale2) + shift2)

@@ -8,18 +8,13 @@ input permutes it.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from geoflow.flow.condition import Condition
-from geoflow.networks.layers import (
-    Block,
-    CrossAttention,
-    SwiGLU,
-    TimeEmbedding,
-)
+from geoflow.networks.layers import Block, Conditioned, CrossAttention, SwiGLU, normal_, zeroed
 
 
 class PointCode(nn.Module):
@@ -32,8 +27,8 @@ class PointCode(nn.Module):
 
     def __init__(self, width: int, octaves: int = 7) -> None:
         super().__init__()
-        rates = torch.tensor([math.pi / 4 * 2**k for k in range(octaves)])
-        self.register_buffer("rates", rates, persistent=False)
+        rates = [math.pi / 4 * 2**k for k in range(octaves)]
+        self.register_buffer("rates", torch.tensor(rates, device="cpu"), persistent=False)
         self.linear = nn.Linear(3 + 6 * octaves, width)
 
     def features(self, x: Tensor) -> Tensor:
@@ -65,24 +60,23 @@ class Round(nn.Module):
         self.norm_points = nn.RMSNorm(width, elementwise_affine=False)
         self.norm_latents = nn.RMSNorm(width, elementwise_affine=False)
 
-    def forward(
-        self, points: Tensor, latents: Tensor, modulation: Tensor, cond: Condition
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, points: Tensor, latents: Tensor, modulation: Tensor) -> tuple[Tensor, Tensor]:
         parts = (modulation + self.modulation_bias).unsqueeze(2).unbind(1)
         scale1, shift1, gate1, scale2, shift2, gate2 = parts
         tokens = self.norm_points(points) * (1 + scale1) + shift1
         latents = latents + self.read(self.norm_latents(latents), tokens, None)
         for block in self.blocks:
-            latents = block(latents, modulation, cond)
+            latents = block(latents, modulation)
         points = points + (1 + gate1) * self.write(tokens, self.norm_latents(latents), None)
         change = self.mlp(self.norm_points(points) * (1 + scale2) + shift2)
         return points + (1 + gate2) * change, latents
 
 
-class PointTransformer(nn.Module):
-    """net(x, t, r, cond) -> raw prediction, all (B, N, 3), for any N.
+@dataclass(frozen=True)
+class PointSizes:
+    """Arguments of `PointTransformer`.
 
-    Args:
+    Attributes:
         width: of points and latents.
         latents: how many.
         rounds: readings of the points.
@@ -91,43 +85,47 @@ class PointTransformer(nn.Module):
         categories: number of labels; label `categories` means none.
     """
 
-    def __init__(
-        self,
-        width: int = 192,
-        latents: int = 256,
-        rounds: int = 3,
-        blocks: int = 2,
-        hidden: int = 512,
-        point_hidden: int = 384,
-        categories: int = 0,
-    ) -> None:
+    width: int = 192
+    latents: int = 256
+    rounds: int = 3
+    blocks: int = 2
+    hidden: int = 512
+    point_hidden: int = 384
+    categories: int = 0
+
+
+class PointTransformer(Conditioned):
+    """net(x, t, r, cond) -> raw prediction, all (B, N, 3), for any N."""
+
+    null_token = False
+
+    def __init__(self, sizes: PointSizes) -> None:
         super().__init__()
-        self.categories = categories
-        self.code = PointCode(width)
-        self.latents = nn.Parameter(torch.empty(latents, width).normal_(std=0.5))
-        self.time = TimeEmbedding(width)
-        self.label = nn.Embedding(categories + 1, width)
-        self.modulation = nn.Linear(width, 6 * width)
+        s, width = sizes, sizes.width
+        self._add_codes(width)
+        self.latents = nn.Parameter(normal_(torch.empty(s.latents, width), 0.5))
+        self._listen(width, s.categories)
         self.rounds = nn.ModuleList(
-            Round(width, hidden, point_hidden, blocks) for _ in range(rounds)
+            Round(width, s.hidden, s.point_hidden, s.blocks, self.null_token)
+            for _ in range(s.rounds)
         )
         self.norm = nn.RMSNorm(width, elementwise_affine=False)
-        self.head = nn.Linear(width, 3)
-        nn.init.normal_(self.label.weight, std=0.02)
-        for layer in (self.modulation, self.head):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        self._add_heads(width)
+        self._draw_labels()
+
+    def _add_codes(self, width: int) -> None:
+        self.code = PointCode(width)
+
+    def _add_heads(self, width: int) -> None:
+        self.head = zeroed(nn.Linear(width, 3))
+
+    def _read(self, points: Tensor, t: Tensor, r: Tensor, cond: Condition | None) -> Tensor:
+        """(B, N, width) points after all rounds, normalised."""
+        _, modulation = self._told(t, r, cond)
+        latents = self.latents.expand(len(points), -1, -1)
+        for part in self.rounds:
+            points, latents = part(points, latents, modulation)
+        return self.norm(points)
 
     def forward(self, x: Tensor, t: Tensor, r: Tensor, cond: Condition | None = None) -> Tensor:
-        cond = Condition() if cond is None else cond
-        labels = cond.labels
-        if labels is None:
-            labels = torch.full((x.shape[0],), self.categories, device=x.device)
-        with torch.autocast(x.device.type, enabled=False):
-            signal = F.silu(self.time(t, r) + self.label(labels))
-            modulation = self.modulation(signal).view(x.shape[0], 6, -1)
-        points = self.code(x)
-        latents = self.latents.expand(x.shape[0], -1, -1)
-        for part in self.rounds:
-            points, latents = part(points, latents, modulation, cond)
-        return self.head(self.norm(points)).to(x.dtype)
+        return self.head(self._read(self.code(x), t, r, cond)).to(x.dtype)

@@ -7,13 +7,14 @@ At width 512 and depth 6 it has 5.5 M parameters, the size of GeomDist's.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from geoflow.flow.condition import Condition
-from geoflow.networks.layers import TimeEmbedding, geometric
+from geoflow.networks.layers import TimeEmbedding, geometric, zeroed
 
 
 class FourierCode(nn.Module):
@@ -29,7 +30,7 @@ class FourierCode(nn.Module):
     def __init__(self, waves: int, max_rate: float) -> None:
         super().__init__()
         # Fibonacci's lattice on the sphere: in closed form, the same on every machine.
-        i = torch.arange(waves, dtype=torch.float64)
+        i = torch.arange(waves, dtype=torch.float64, device="cpu")
         turn = i * math.pi * (3 - 5**0.5)
         height = ((i * (5**0.5 - 1) / 2) % 1) * 2 - 1  # any stretch of i covers all heights
         ring = (1 - height**2).sqrt()
@@ -50,11 +51,8 @@ class PointBlock(nn.Module):
     def __init__(self, width: int, time_width: int) -> None:
         super().__init__()
         self.norm = nn.RMSNorm(width, elementwise_affine=False)
-        self.modulation = nn.Linear(time_width, 2 * width)
-        self.up, self.down = nn.Linear(width, width), nn.Linear(width, width)
-        for layer in (self.modulation, self.down):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        self.modulation = zeroed(nn.Linear(time_width, 2 * width))
+        self.up, self.down = nn.Linear(width, width), zeroed(nn.Linear(width, width))
 
     def forward(self, x: Tensor, signal: Tensor) -> Tensor:
         scale, shift = self.modulation(signal).chunk(2, -1)
@@ -62,10 +60,11 @@ class PointBlock(nn.Module):
         return x + self.down(F.silu(self.up(y))).float()
 
 
-class PointMLP(nn.Module):
-    """net(x, t, r, cond) -> raw prediction, (B, C): points that do not see each other.
+@dataclass(frozen=True)
+class MLPSizes:
+    """Arguments of `PointMLP`.
 
-    Args:
+    Attributes:
         channels: C, 3 for positions, 6 with colours.
         width, depth: of the residual blocks.
         time_width: of the time embedding.
@@ -76,32 +75,35 @@ class PointMLP(nn.Module):
         ValueError: channels is neither 3 nor 6.
     """
 
-    def __init__(
-        self,
-        channels: int = 3,
-        width: int = 512,
-        depth: int = 6,
-        time_width: int = 256,
-        waves: int = 256,
-        max_rate: float = 200.0,
-    ) -> None:
+    channels: int = 3
+    width: int = 512
+    depth: int = 6
+    time_width: int = 256
+    waves: int = 256
+    max_rate: float = 200.0
+
+    def __post_init__(self) -> None:
+        if self.channels not in (3, 6):
+            raise ValueError(f"channels must be 3, or 6 with colours; got {self.channels}")
+
+
+class PointMLP(nn.Module):
+    """net(x, t, r, cond) -> raw prediction, (B, C): points that do not see each other."""
+
+    def __init__(self, sizes: MLPSizes) -> None:
         super().__init__()
-        if channels not in (3, 6):
-            raise ValueError(f"channels must be 3, or 6 with colours; got {channels}")
-        self.channels = channels
+        s = sizes
+        self.channels = s.channels
         # Colours are smooth where positions are known: fewer and slower waves.
-        shapes = [(waves, max_rate), (waves // 4, 10.0)][: channels // 3]
+        shapes = [(s.waves, s.max_rate), (s.waves // 4, 10.0)][: s.channels // 3]
         self.codes = nn.ModuleList(FourierCode(*shape) for shape in shapes)
-        self.time = TimeEmbedding(time_width)
-        coded = channels + 2 * sum(count for count, _ in shapes)
-        self.gains = nn.Linear(time_width, coded)
-        self.embed = nn.Linear(coded, width)
-        self.blocks = nn.ModuleList(PointBlock(width, time_width) for _ in range(depth))
-        self.norm = nn.RMSNorm(width, elementwise_affine=False)
-        self.head = nn.Linear(width, channels)
-        for layer in (self.gains, self.head):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        self.time = TimeEmbedding(s.time_width)
+        coded = s.channels + 2 * sum(count for count, _ in shapes)
+        self.gains = zeroed(nn.Linear(s.time_width, coded))
+        self.embed = nn.Linear(coded, s.width)
+        self.blocks = nn.ModuleList(PointBlock(s.width, s.time_width) for _ in range(s.depth))
+        self.norm = nn.RMSNorm(s.width, elementwise_affine=False)
+        self.head = zeroed(nn.Linear(s.width, s.channels))
 
     def forward(self, x: Tensor, t: Tensor, r: Tensor, cond: Condition | None = None) -> Tensor:
         if not torch.is_grad_enabled() and not torch.compiler.is_compiling():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from geoflow.networks.layers import SwiGLU
+from geoflow.networks.layers import SwiGLU, zeroed
 from geoflow.networks.points import PointCode
 
 
@@ -28,9 +28,7 @@ class CloudEncoder(nn.Module):
         self.norm = nn.RMSNorm(width, elementwise_affine=False)
         self.mlp = SwiGLU(width, width)
         self.seen = nn.Parameter(torch.zeros(width))
-        self.spread = nn.Linear(width, width)
-        nn.init.zeros_(self.spread.weight)
-        nn.init.zeros_(self.spread.bias)
+        self.spread = zeroed(nn.Linear(width, width))
 
     def forward(self, points: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """Encodes clouds.

@@ -1,19 +1,10 @@
-"""Contact sheets of meshes and clouds: `render_sheet(paths, "sheet.png")`.
-
-Off screen through VTK (pyvista), which ends the whole process with a segmentation fault where it
-finds no OpenGL. So the first call tries a small picture in another process.
-"""
+"""Contact sheets of meshes and clouds: `render_sheet(paths, "sheet.png")`."""
 
 from __future__ import annotations
 
-import functools
-import io
-import itertools
 import math
 import os
 import pathlib
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -21,22 +12,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoflow.files import check_target, write_atomically
-from geoflow.geometry import mesh
+from geoflow.files import write_atomically
+from geoflow.geometry.mesh import SurfaceMesh
 from geoflow.io import meshes as export
+from geoflow.render.studio import BACKGROUND, CLAY, Studio
+from geoflow.render.tiles import check_png, join_tiles
 
-Image = NDArray[np.uint8]
-Arrays = tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]
-Renderable = (
-    str | os.PathLike[str] | mesh.SurfaceMesh | tuple[NDArray[Any], NDArray[Any]] | NDArray[Any]
-)
+# Vertices, faces (None: a cloud) and, where a mesh is known to be smooth, normals.
+Arrays = tuple[NDArray[Any], NDArray[Any] | None, NDArray[Any] | None]
+Renderable = str | os.PathLike[str] | SurfaceMesh | tuple[NDArray[Any], NDArray[Any]] | NDArray[Any]
 
-BACKGROUND = (0.925, 0.925, 0.92)
-CLAY = (0.86, 0.83, 0.79)
-AZIMUTH, ELEVATION, VIEW_ANGLE = 32.0, 22.0, 24.0  # degrees; azimuth 0 looks at the front (+z)
-SUPERSAMPLING = 2
-# Direction towards the light in the camera's frame (right, up, back), and its strength.
-LIGHTS = (((-0.6, 0.65, 0.9), 0.86), ((0.9, 0.2, 0.6), 0.24), ((0.0, 1.0, -0.4), 0.2))
+LOOK: dict[str, Any] = {
+    "color": CLAY,
+    "smooth_shading": True,
+    "ambient": 0.3,
+    "diffuse": 0.85,
+    "specular": 0.08,
+    "specular_power": 12,
+}
 BALL, MOST_BALLS = 0.01, 8192  # radius of a cloud's point, of its longest side; points drawn
 SHARP_ANGLE = 40.0  # degrees between faces above which files' edges stay sharp
 
@@ -75,56 +68,19 @@ def render_sheet(
     names = _names(items, labels)
     columns = columns if columns is not None else math.ceil(math.sqrt(len(items)))
     _check_arguments(out_png, columns, size, overwrite)
-    require_rendering()
     tiles = []
-    with _Studio(size) as studio:
+    with Studio(size) as studio:
         for i, arrays in enumerate(_read_ahead(items)):
-            tiles.append(studio.draw(*arrays))
+            tiles.append(studio.draw([(_surface(*arrays), LOOK)]))
             if progress is not None:
                 progress(i + 1, len(items))
-    write_atomically(out_png, _compose(tiles, names, columns), sync=False)
+    paper = [round(255 * value) for value in BACKGROUND]
+    write_atomically(out_png, join_tiles(tiles, columns, names, paper), sync=False)
     return out_png
 
 
-@functools.cache
-def _rendering_error() -> str | None:
-    """None if a small picture can be drawn in another process, else the reason. Tried once."""
-    script = (
-        "import pyvista as p; q = p.Plotter(off_screen=True, window_size=(32, 32)); "
-        "q.add_mesh(p.Sphere(), color='red'); "
-        "raise SystemExit(0 if q.screenshot(return_img=True).std() > 1 else 'the picture is blank')"
-    )
-    try:
-        result = subprocess.run(
-            [sys.executable, "-c", script], capture_output=True, text=True, timeout=120
-        )
-    except subprocess.TimeoutExpired:
-        return "a test picture took more than 120 s"
-    if result.returncode == 0:
-        return None
-    if result.returncode < 0:
-        return f"a test picture ended with signal {-result.returncode}"
-    return (result.stderr.strip().splitlines() or ["no message"])[-1][:160]
-
-
-def require_rendering() -> None:
-    """Returns where off-screen rendering works.
-
-    Raises:
-        RuntimeError: It does not; one line says why and what to install.
-    """
-    reason = _rendering_error()
-    if reason is not None:
-        raise RuntimeError(
-            f"rendering needs pyvista and EGL or OSMesa; {reason}; "
-            "pip install pyvista, and apt install libegl1 libgl1-mesa-dri (or libosmesa6)"
-        )
-
-
 def _check_arguments(out_png: pathlib.Path, columns: int, size: int, overwrite: bool) -> None:
-    if out_png.suffix.lower() != ".png":
-        raise ValueError(f"out_png must end in .png; it is {out_png.name!r}; rename it")
-    check_target(out_png, overwrite=overwrite)
+    check_png(out_png, overwrite=overwrite)
     if columns < 1:
         raise ValueError(f"columns must be at least 1; it is {columns}; None chooses")
     if not 32 <= size <= 2048:
@@ -147,44 +103,20 @@ def _names(items: Sequence[Renderable], labels: bool | Sequence[str]) -> list[st
 
 
 def _as_arrays(item: Renderable) -> Arrays:
-    """vertices, faces and, where the mesh is known to be smooth, normals."""
-    if isinstance(item, mesh.SurfaceMesh):
+    if isinstance(item, SurfaceMesh):
         return item.vertices, item.faces, item.normals
     if isinstance(item, np.ndarray):
-        return _balls(item)
+        return item, None, None
     if isinstance(item, str | os.PathLike):
         try:
             return export.read_surface(item)
         except export.NoFacesError:
             if pathlib.Path(item).suffix.lower() not in export.READ_POINTS:
                 raise
-            return _balls(export.read_points(item)[0])
+            return export.read_points(item)[0], None, None
     vertices, faces = np.asarray(item[0]), np.asarray(item[1])
     export.check_mesh(vertices, faces)
     return vertices, faces, None
-
-
-def _balls(points: NDArray[np.float64]) -> Arrays:
-    """(N, 3) -> an icosahedron at each point, with the normals of a ball."""
-    if len(points) > MOST_BALLS:
-        keep = np.random.default_rng(0).choice(len(points), MOST_BALLS, replace=False)
-        points = points[keep]
-    golden = (1 + math.sqrt(5)) / 2
-    signs = np.array([[a, b * golden] for a in (-1, 1) for b in (-1, 1)])
-    flat = np.insert(signs, 0, 0.0, axis=1)  # (0, +-1, +-golden) and its cyclic permutations
-    corners = np.concatenate([np.roll(flat, turn, axis=1) for turn in range(3)])
-    corners /= np.linalg.norm(corners[0])
-    # Three corners are a face where all are neighbours; neighbours' cosine is 1 / sqrt(5).
-    near = np.isclose(corners @ corners.T, 1 / math.sqrt(5))
-    faces = np.array(
-        [f for f in itertools.combinations(range(12), 3) if near[np.ix_(f, f)].sum() == 6]
-    )
-    inward = np.linalg.det(corners[faces]) < 0
-    faces[inward] = faces[inward, ::-1]
-    radius = BALL * max(float(np.ptp(points, axis=0).max()), 1e-12)
-    vertices = (points[:, None] + radius * corners).reshape(-1, 3)
-    shifts = 12 * np.arange(len(points))[:, None, None]
-    return vertices, (shifts + faces).reshape(-1, 3), np.tile(corners, (len(points), 1))
 
 
 def _read_ahead(items: Sequence[Renderable]) -> Iterator[Arrays]:
@@ -197,114 +129,21 @@ def _read_ahead(items: Sequence[Renderable]) -> Iterator[Arrays]:
         yield reading.pop().result()
 
 
-def camera_axes() -> NDArray[np.float64]:
-    """(3, 3) unit rows: right, up and back (towards the camera) of the view, in world axes."""
-    azimuth, elevation = math.radians(AZIMUTH), math.radians(ELEVATION)
-    back = np.array(
-        [
-            math.sin(azimuth) * math.cos(elevation),
-            math.sin(elevation),
-            math.cos(azimuth) * math.cos(elevation),
-        ]
-    )
-    right = np.array([math.cos(azimuth), 0.0, -math.sin(azimuth)])
-    return np.stack([right, np.cross(back, right), back])
-
-
-def fit_view(points: NDArray[np.floating[Any]], margin: float = 1.12) -> NDArray[np.float64]:
-    """(V, 3) in camera axes -> the camera's position there, so that the points fill the view."""
-    slope = math.tan(math.radians(VIEW_ANGLE / 2)) / margin
-    rows = np.ascontiguousarray(points.T)  # reductions along rows are ten times as fast
-    across, back = rows[:2], rows[2]
-    # An edge of the view is a line back * slope +- across = constant; the points touch it here.
-    high, low = (back * slope + across).max(axis=1), (back * slope - across).max(axis=1)
-    distance = float((high + low).max()) / (2 * slope)
-    centre = (high - low) / 2
-    for _ in range(12):  # the shorter direction has room: centre what is seen in it
-        seen = (across - centre[:, None]) / (distance - back)
-        centre = centre + distance * (seen.max(axis=1) + seen.min(axis=1)) / 2
-    return np.array([*centre, distance])
-
-
-class _Studio:
-    """One VTK window in which shape after shape is drawn; opening one takes longer than drawing."""
-
-    def __init__(self, size: int) -> None:
-        import pyvista
-        from vtkmodules.vtkCommonCore import vtkLogger
-
-        # Without a display VTK warns on stderr before it takes EGL, which then works.
-        vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_ERROR)
-        self.size = size
-        side = size * SUPERSAMPLING
-        # Any: pyvista's decorated methods confuse type checkers.
-        self.plotter: Any = pyvista.Plotter(
-            off_screen=True, window_size=[side, side], lighting="none"
-        )
-        self.plotter.disable_anti_aliasing()  # SUPERSAMPLING does it; both cost a fifth more
-        self.plotter.set_background(BACKGROUND)
-        axes = camera_axes()
-        for direction, strength in LIGHTS:
-            light = pyvista.Light(position=tuple(np.array(direction) @ axes), intensity=strength)
-            light.positional = False
-            self.plotter.add_light(light)
-        self.plotter.enable_ssao(radius=0.12, bias=0.005, kernel_size=16, blur=True)
-
-    def __enter__(self) -> _Studio:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.plotter.close()
-
-    def draw(
-        self, vertices: NDArray[Any], faces: NDArray[Any], normals: NDArray[Any] | None
-    ) -> Image:
-        """(V, 3), (F, 3), (V, 3) or None -> (size, size, 3) uint8."""
-        from PIL import Image as PillowImage
-
-        used = np.zeros(len(vertices), bool)
-        used[faces.ravel()] = True
-        low, high = vertices[used].min(axis=0), vertices[used].max(axis=0)
-        scale = max(float((high - low).max()), 1e-12)
-        vertices = (vertices - (low + high) / 2) / scale
-        actor = self.plotter.add_mesh(
-            _polydata(vertices, faces, normals),
-            color=CLAY,
-            smooth_shading=True,
-            ambient=0.3,
-            diffuse=0.85,
-            specular=0.08,
-            specular_power=12,
-            reset_camera=False,
-            render=False,
-        )
-        axes = camera_axes()
-        position = fit_view(vertices[used] @ axes.T)
-        camera = self.plotter.camera
-        camera.view_angle = VIEW_ANGLE
-        camera.position = tuple(position @ axes)
-        camera.focal_point = tuple((position - [0.0, 0.0, position[2]]) @ axes)
-        camera.up = tuple(axes[1])
-        self.plotter.renderer.reset_camera_clipping_range()
-        self.plotter.render()  # a second screenshot alone would repeat the first picture
-        picture = self.plotter.screenshot(return_img=True)
-        self.plotter.remove_actor(actor, render=False)
-        small = PillowImage.fromarray(picture[..., :3]).resize(
-            (self.size, self.size), PillowImage.Resampling.BOX
-        )
-        return np.asarray(small)
-
-
-def _polydata(vertices: NDArray[Any], faces: NDArray[Any], normals: NDArray[Any] | None) -> Any:
-    """A pyvista.PolyData; without normals, smooth ones that stay sharp at edges."""
+def _surface(
+    vertices: NDArray[Any], faces: NDArray[Any] | None, normals: NDArray[Any] | None
+) -> Any:
+    """A pyvista.PolyData around the origin, of longest side 1; a cloud's points become balls."""
     import pyvista
 
-    data = pyvista.PolyData.from_regular_faces(vertices.astype(np.float32), faces)
+    if faces is None:
+        return _balls(vertices)
+    used, faces = np.unique(faces, return_inverse=True)
+    data = pyvista.PolyData.from_regular_faces(_unit(vertices[used]), faces.reshape(-1, 3))
     if normals is not None:
-        data.point_data["Normals"] = normals.astype(np.float32)
-        data.point_data.active_normals_name = "Normals"
+        data.point_data.active_normals = normals[used].astype(np.float32)
         return data
     # Files often repeat a vertex per face (.stl, .glb); normals are smooth only across shared ones.
+    # Without normals they are computed, smooth but at sharp edges.
     data = data.clean(tolerance=1e-6)
     return data.compute_normals(
         cell_normals=False,
@@ -314,35 +153,20 @@ def _polydata(vertices: NDArray[Any], faces: NDArray[Any], normals: NDArray[Any]
     )
 
 
-def _compose(tiles: list[Image], names: list[str] | None, columns: int) -> bytes:
-    """(size, size, 3) tiles -> the sheet's PNG bytes, names centred below."""
-    from PIL import Image as PillowImage
-    from PIL import ImageDraw, ImageFont
+def _balls(points: NDArray[Any]) -> Any:
+    """(N, 3) -> an icosahedron at each point, with the normals of a ball."""
+    import pyvista
 
-    size = len(tiles[0])
-    font_size = max(10, size // 22)
-    caption = 2 * font_size if names else 0
-    columns = min(columns, len(tiles))
-    rows = math.ceil(len(tiles) / columns)
-    paper = tuple(round(255 * value) for value in BACKGROUND)
-    sheet = PillowImage.new("RGB", (columns * size, rows * (size + caption)), paper)
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(font_size)
-    for i, tile in enumerate(tiles):
-        left, top = i % columns * size, i // columns * (size + caption)
-        sheet.paste(PillowImage.fromarray(tile), (left, top))
-        if names:
-            at = (left + size / 2, top + size + font_size / 2)
-            text = _shorten(names[i], lambda text: font.getlength(text) <= size - font_size)
-            pen.text(at, text, fill=(96, 96, 94), font=font, anchor="mm")
-    buffer = io.BytesIO()
-    sheet.save(buffer, format="PNG")
-    return buffer.getvalue()
+    if len(points) > MOST_BALLS:
+        points = np.random.default_rng(0).choice(points, MOST_BALLS, replace=False)
+    ball = pyvista.Icosahedron(radius=BALL)
+    ball.clear_data()
+    ball.point_data.active_normals = ball.points / BALL
+    return pyvista.PolyData(_unit(points)).glyph(geom=ball, scale=False, orient=False)
 
 
-def _shorten(text: str, fits: Callable[[str], bool]) -> str:
-    """The text, or as much of its start as fits with an ellipsis."""
-    if fits(text):
-        return text
-    while text and not fits(text + "…"):
-        text = text[:-1]
-    return text + "…"
+def _unit(points: NDArray[Any]) -> NDArray[np.float32]:
+    """(V, 3) -> the same around the origin, their longest side 1."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    scale = max(float((high - low).max()), 1e-12)
+    return ((points - (low + high) / 2) / scale).astype(np.float32)

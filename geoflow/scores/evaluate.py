@@ -16,15 +16,9 @@ from typing import Any
 import numpy as np
 
 from geoflow import __version__
-from geoflow.files import write_atomically
 from geoflow.scores import distances
 from geoflow.scores import sets as metrics
-from geoflow.scores.folders import (
-    SIDES,
-    Plan,
-    ShapeSet,
-    read_set,
-)
+from geoflow.scores.folders import SIDES, Plan, ShapeSet, read_set
 
 Scores = dict[str, Any]
 
@@ -130,68 +124,15 @@ def _score(first: ShapeSet, second: ShapeSet, settings: Settings, steps: _Steps)
     return scores
 
 
-def output(
-    scores: dict[str, Scores],
-    chosen: Plan,
-    settings: Settings,
-    folders: tuple[Path, Path],
-    json_to: str | None,
+def report(
+    scores: dict[str, Scores], chosen: Plan, settings: Settings, folders: tuple[Path, Path]
 ) -> str:
-    """Writes the JSON to a file where asked; returns what stdout gets, the table or the JSON.
-
-    The JSON holds the version, folders, settings, notes and scores: shares 0 to 1, null where
-    unknown. `json_to` is a path, "-" for stdout, or None.
-
-    Raises:
-        OSError: The file cannot be written.
-    """
-    report = {
+    """JSON: version, folders, settings, notes and scores: shares 0 to 1, null where unknown."""
+    content = {
         "geoflow": __version__,
         **{side: str(folder) for side, folder in zip(SIDES, folders, strict=True)},
         "settings": dataclasses.asdict(settings),
         "notes": chosen.notes,
         "scores": scores,
     }
-    text = json.dumps(report, indent=1, allow_nan=False)
-    if json_to == "-":
-        return text
-    if json_to is not None:
-        write_atomically(Path(json_to), text.encode() + b"\n")
-    return table(scores, settings)
-
-
-def table(scores: dict[str, Scores], settings: Settings) -> str:
-    """Lines of text: a row a category, shares in %, distances as they are; - for unknown."""
-    metric = settings.metric.upper()
-    heads = {
-        "shapes": "shapes",
-        "one_nna": f"1-NNA-{metric} %",
-        "mmd": f"MMD-{metric}",
-        "coverage": f"COV-{metric} %",
-        "jsd": "JSD",
-        "f_score": "F-score %",
-        "normal_consistency": "normals %",
-        "watertight": "closed %",
-        "pair_distance": f"{metric} of pairs",
-    }
-    keys = [key for key in heads if key in next(iter(scores.values()))]
-    rows = [["category", *(heads[key] for key in keys)]]
-    rows += [[name, *(_cell(key, row[key]) for key in keys)] for name, row in scores.items()]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if i else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    )
-
-
-def _cell(key: str, value: float | None) -> str:
-    if value is None:
-        return "-"
-    if key == "shapes":
-        return str(value)
-    if key in ("mmd", "jsd", "pair_distance"):
-        return f"{value:.4g}"
-    return f"{100 * value:.1f}"
+    return json.dumps(content, indent=1, allow_nan=False)

@@ -19,11 +19,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-Matrix = NDArray[np.float64]
+from geoflow.scores.sets import Matrix
+
 Progress = Callable[[int, int], None]
 
 CELLS = 28  # along the longest side of a typical cloud: fewer loosen the bounds, more cost time
 FAR = 5  # cells; beyond, a distance counts as this one, which is a bound as well
+
+
+def directed(cloud: Matrix, tree: Any, workers: int = 1) -> float:
+    """(P, 3), a KDTree -> mean squared distance of the points to their nearest in the tree."""
+    return float(np.square(tree.query(cloud, workers=workers)[0]).mean())
 
 
 def nearest_chamfer(
@@ -48,12 +54,9 @@ def nearest_chamfer(
     result = np.full((count, count), np.inf)
     np.fill_diagonal(result, 0.0)
 
-    def directed(i: int, j: int) -> float:
-        return float(np.square(trees[j].query(clouds[i])[0]).mean())
-
     def fill(i: int) -> None:
         for group in groups:
-            _fill_row(i, group[group != i], bounds, directed, result)
+            _fill_row(i, group[group != i], bounds, clouds, trees, result)
 
     _in_threads(fill, count, progress, count)
     return result
@@ -63,7 +66,8 @@ def _fill_row(
     i: int,
     others: NDArray[np.int64],
     bounds: Matrix,
-    directed: Callable[[int, int], float],
+    clouds: Sequence[Matrix],
+    trees: Sequence[Any],
     result: Matrix,
 ) -> None:
     """Computes distances from i in order of their bounds, until no other can be smaller."""
@@ -75,9 +79,9 @@ def _fill_row(
             return
         if np.isfinite(result[i, j]):  # known from j's row
             continue
-        to_j = directed(i, j)
+        to_j = directed(clouds[i], trees[j])
         if to_j + bounds[j, i] <= best:
-            result[i, j] = result[j, i] = distance = to_j + directed(j, i)
+            result[i, j] = result[j, i] = distance = to_j + directed(clouds[j], trees[i])
             best = min(best, distance)
 
 

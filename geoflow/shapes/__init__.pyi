@@ -1,3 +1,5 @@
 from .data import GridSource as GridSource
 from .data import ScanSource as ScanSource
 from .model import ObjectGenerator as ObjectGenerator
+from .reconstruct import Scan as Scan
+from .reconstruct import read_scan as read_scan

@@ -27,7 +27,6 @@ from geoflow.shapes.model import ObjectGenerator
 
 FEWEST, MOST, READ, KEPT = 16, 1024, 20_000, 1_000_000
 """Points a cloud needs; points the network reads; points they are chosen from; points looked at."""
-CloudFrame = Frame  # its name in the app
 
 
 @dataclass(frozen=True)

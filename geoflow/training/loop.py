@@ -16,7 +16,7 @@ from torch import Tensor
 
 from geoflow.files import write_atomically
 from geoflow.flow.condition import Condition
-from geoflow.render.quick import sheet
+from geoflow.render.tiles import join_tiles
 from geoflow.training.interrupts import Interrupt
 from geoflow.training.log import Log
 from geoflow.training.recipe import Recipe, Source
@@ -220,4 +220,4 @@ def draw_samples(trainer: Trainer) -> bytes:
                 trainer.transport, trainer.ema, noise, steps, cond, cumulative=True
             )
         tiles.append(source.picture(samples, 128))
-    return sheet(np.concatenate(tiles), len(tiles[0]))
+    return join_tiles(np.concatenate(tiles), len(tiles[0]))

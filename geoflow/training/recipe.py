@@ -271,7 +271,7 @@ def _tables(recipe: Recipe) -> dict[str, set[str]]:
     from geoflow.flow.transport import Transport
     from geoflow.networks import NETWORKS
 
-    network = set(signature(NETWORKS[recipe.network]).parameters) | set(recipe.network_arguments)
+    network = {f.name for f in fields(NETWORKS[recipe.network][1])}
     forms = {f.name for f in fields(Transport)} - {"prediction", "schedule"}
     opened = set(signature(recipe.source.open).parameters) - {"folder", "device", "split"}
     return dict(zip(TABLES, (network, forms, opened), strict=True))

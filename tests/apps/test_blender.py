@@ -67,7 +67,7 @@ def test_up_front_and_size(tmp_path, kind):
 
 @pytest.mark.parametrize("kind", ["glb", "obj", "stl"])
 def test_the_snippet_of_the_page_runs_in_blender(server, kind):
-    from geoflow_app.blender import SNIPPET
+    from geoflow_app.tabs.blender import SNIPPET
 
     code = SNIPPET.format(address=server.url.rstrip("/"), steps=2)
     assert '"glb", 0]' in code
@@ -81,7 +81,7 @@ def test_the_snippet_of_the_page_runs_in_blender(server, kind):
 
 
 def test_a_wrong_word_reaches_blender_in_one_line(server):
-    from geoflow_app.blender import SNIPPET
+    from geoflow_app.tabs.blender import SNIPPET
 
     code = SNIPPET.format(address=server.url.rstrip("/"), steps=2).replace('"chair"', '"chiar"')
     done = subprocess.run([BPY, "-c", code], capture_output=True, text=True, timeout=300)

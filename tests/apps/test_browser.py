@@ -33,10 +33,10 @@ def browser():
 class Watched:
     """A page; `close` fails on console errors and on requests to other hosts."""
 
-    def __init__(self, browser, url):
+    def __init__(self, browser, url, width=1440, height=1000, **device):
         self.url, self.wrong = url, []
         self.context = browser.new_context(
-            viewport={"width": 1440, "height": 1000}, accept_downloads=True
+            viewport={"width": width, "height": height}, accept_downloads=True, **device
         )
         self.page = self.context.new_page()
         self.page.set_default_timeout(SLOW_MACHINE)
@@ -67,6 +67,13 @@ class Watched:
 @pytest.fixture
 def watched(browser, server):
     made = Watched(browser, server.url)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def phone(browser, server):
+    made = Watched(browser, server.url, 390, 844, is_mobile=True, has_touch=True)
     yield made
     made.close()
 
@@ -173,6 +180,56 @@ def test_generate_look_change_export(watched, tmp_path):
         download.value.save_as(path)
         assert path.suffix == f".{kind}"
         assert trimesh.load_scene(path).to_mesh().is_watertight, kind
+
+
+OUTSIDE = """() => {
+    const wrong = [];
+    for (const e of document.querySelectorAll(
+            'button, a, input, select, textarea, label, canvas, [role=tab], [role=button]')) {
+        const box = e.getBoundingClientRect();
+        const seen = box.width && box.height && !e.closest('[aria-hidden=true]');
+        if (seen && (box.right > innerWidth + 0.5 || box.left < -0.5))
+            wrong.push(`${e.tagName} ${e.innerText || e.ariaLabel}: ${box.left} to ${box.right}`);
+    }
+    return wrong;
+}"""
+LOW = """() => [...document.querySelectorAll('button, input[type=number]')].filter(e => {
+    const box = e.getBoundingClientRect();
+    return box.height && !e.closest('[aria-hidden=true]') && Math.min(box.width, box.height) < 36;
+}).map(e => e.outerHTML.slice(0, 200))"""
+
+
+def assert_it_fits(page):
+    width, scroll = page.evaluate("[innerWidth, document.scrollingElement.scrollWidth]")
+    assert width == 390 and scroll <= width  # a phone would widen the page, and shrink all on it
+    assert page.evaluate(OUTSIDE) == []
+    assert page.evaluate(LOW) == []  # too small for a thumb
+
+
+def test_every_tab_fits_a_phone(phone):
+    page = phone.page
+    tabs = page.get_by_role("tab").all()
+    assert len(tabs) >= 5
+    for tab in tabs:
+        tab.tap()
+        page.locator("[role=tab][aria-selected=true]", has_text=tab.inner_text()).wait_for()
+        assert_it_fits(page)
+    page.get_by_role("tab", name="Generate").tap()
+    generate(page, 2)
+    wait_until_drawn(page)
+    page.get_by_role("button", name="Between these two").tap()
+    page.locator("#frame img").wait_for()
+    page.wait_for_function(
+        "() => document.querySelector('#walk').getBoundingClientRect().top < innerHeight"
+    )
+    page.get_by_role("button", name="Export", exact=True).first.tap()
+    page.get_by_role("button", name=re.compile("Download")).wait_for()
+    assert_it_fits(page)
+    page.get_by_role("tab", name="Surface from points").tap()
+    page.get_by_role("button", name="An example").tap()
+    page.locator(".facts", has_text="512 read of 512").first.wait_for()
+    wait_until_drawn(page, 1)
+    assert_it_fits(page)
 
 
 @pytest.mark.slow

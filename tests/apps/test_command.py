@@ -48,6 +48,16 @@ def test_a_port_that_is_taken_exits_with_1(tiny):
     assert str(taken) and "port" in done.stderr
 
 
+@pytest.mark.parametrize("missing", ["gradio", "manifold3d"])
+def test_a_missing_package_names_the_extra(missing):
+    code = f"import sys, runpy; sys.modules[{missing!r}] = None; sys.argv = ['gradio_app.py']; "
+    code += f"runpy.run_path({APP!r}, run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert missing in done.stderr and "pip install 'geoflow[app]'" in done.stderr
+
+
 @pytest.mark.slow
 def test_a_full_queue_says_so(start_app, tmp_path, tiny):
     from gradio_client import Client

@@ -44,7 +44,7 @@ def found(one_client, example):
 
 def test_the_example_is_a_closed_figure():
     sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "apps"))
-    from geoflow_app.example_character import example_character
+    from geoflow_app.parts.example_character import example_character
 
     mesh = example_character()
     assert mesh.watertight and mesh.volume > 0 and 5_000 < len(mesh.faces) < 15_000
@@ -122,7 +122,7 @@ def test_only_the_sessions_own_files_are_served(server, found):
 
 
 def test_large_meshes_are_shown_with_fewer_faces():
-    from geoflow_app.rigs import MOST_SHOWN, fewer_faces
+    from geoflow_app.parts.rigs import MOST_SHOWN, fewer_faces
 
     sphere = trimesh.creation.icosphere(6)
     vertices, faces = fewer_faces(sphere.vertices, sphere.faces)

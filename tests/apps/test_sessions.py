@@ -13,18 +13,27 @@ pytest.importorskip("gradio", reason='the app needs gradio: pip install ".[app]"
 
 from geoflow import Noise
 from geoflow.geometry import describe
-from geoflow_app import frames as frames_module
-from geoflow_app import sessions as module
-from geoflow_app.frames import STEP, Frames, Walk
-from geoflow_app.guard import Guard
-from geoflow_app.sessions import Sessions, Settings, Stopped
-from geoflow_app.studio import store
+from geoflow_app.server import frames as frames_module
+from geoflow_app.server import sessions as module
+from geoflow_app.server.frames import STEP, Frames, Walk
+from geoflow_app.server.guard import Guard
+from geoflow_app.server.sessions import Sessions, Stopped
+from geoflow_app.server.settings import ShapeSettings
+from geoflow_app.server.studio import store
 
 
 def put(session, place=0):
     box = trimesh.creation.box()
     mesh = describe(box.vertices.copy(), box.faces.copy())
-    item = store(session.begin(), mesh, "a box", "box", "box", Noise.of_shape(0), Settings())
+    item = store(
+        session.begin(),
+        mesh,
+        "a box",
+        "box",
+        category="box",
+        noise=Noise.of_shape(0),
+        settings=ShapeSettings(),
+    )
     session.add(item, place)
     return item
 
@@ -185,7 +194,7 @@ def walk(sessions):
     session = sessions.of("a")
     first, second = put(session), put(session)
     second.noise, second.category = Noise.of_shape(1), "cup"
-    second.settings = Settings(backbone="points")
+    second.settings = ShapeSettings(backbone="points")
     return session, Walk(first, second, 1.0)
 
 

@@ -56,7 +56,7 @@ def made(one_client, example):
 
 
 def test_the_example_is_rough_and_has_a_hole():
-    from geoflow_app.example_cloud import HOLE, MISSED, NOISE, POINTS, example_cloud
+    from geoflow_app.parts.example_cloud import HOLE, MISSED, NOISE, POINTS, example_cloud
 
     points = example_cloud()
     assert points.shape == (POINTS, 3) and (points == example_cloud()).all()
@@ -69,7 +69,7 @@ def test_the_example_is_rough_and_has_a_hole():
 def test_the_example_is_closed_over_its_hole_by_the_bundled_weights():
     from scipy.spatial import cKDTree
 
-    from geoflow_app.example_cloud import MISSED, example_cloud
+    from geoflow_app.parts.example_cloud import MISSED, example_cloud
 
     points = example_cloud()
     mesh = reconstruct(geoflow.load_generator("objects", "cpu"), points, resolution=64)
@@ -192,29 +192,31 @@ def test_a_surface_is_its_sessions_alone(server, made):
 
 
 def test_a_stopped_job_ends_between_calls(tmp_path, tiny):
-    from geoflow_app.example_cloud import example_cloud
-    from geoflow_app.sessions import Session, Settings, Stopped
-    from geoflow_app.studio import Studio
+    from geoflow_app.parts.example_cloud import example_cloud
+    from geoflow_app.server.sessions import Session, Stopped
+    from geoflow_app.server.settings import ShapeSettings
+    from geoflow_app.server.studio import Studio
 
     session, studio = Session(tmp_path / "session"), Studio(geoflow.load_generator(tiny, "cpu"))
     job, scan = session.begin(), studio.scan(example_cloud(), "y")
-    mesh, _ = studio.surface(job, scan, None, 0, Settings(8))
+    mesh, _ = studio.surface(job.check, scan, None, 0, ShapeSettings(8))
     assert mesh.watertight
     session.stop()
     with pytest.raises(Stopped):
-        studio.surface(job, scan, None, 0, Settings(8))
+        studio.surface(job.check, scan, None, 0, ShapeSettings(8))
 
 
 def test_shapes_by_way_of_clouds_are_those_of_the_command_line(tmp_path, tiny, tiny_points):
-    from geoflow_app.sessions import Session, Settings
-    from geoflow_app.studio import Studio
+    from geoflow_app.server.sessions import Session
+    from geoflow_app.server.settings import ShapeSettings
+    from geoflow_app.server.studio import Studio
 
     grid, points = (geoflow.load_generator(f, "cpu") for f in (tiny, tiny_points))
     studio = Studio(grid)
     assert studio.backbones == ["grid"]  # the bundled points know other categories
     studio._clouds = mesher = geoflow.clouds.CloudMesher(points, grid)
     assert studio.backbones == ["grid", "points"]
-    settings = Settings(2, resolution=64, backbone="points")
+    settings = ShapeSettings(2, resolution=64, backbone="points")
     job = Session(tmp_path / "session").begin()
     item, _ = studio.make(job, geoflow.Noise.of_shape(7, 1), "lamp", settings, "a lamp")
     expected = next(mesher.stream([1], steps=2, seed=7, resolution=64))
@@ -226,7 +228,7 @@ def test_shapes_by_way_of_clouds_are_those_of_the_command_line(tmp_path, tiny, t
 def test_no_tab_without_a_network_that_reads_clouds():
     from types import SimpleNamespace
 
-    from geoflow_app import surface
+    from geoflow_app.tabs import surface
 
     for reads in (True, False):
         studio = SimpleNamespace(generator=SimpleNamespace(reads_clouds=reads))

@@ -98,10 +98,12 @@ def test_an_interrupted_run_leaves_whole_clouds_and_a_manifest(tiny_points, tmp_
 
     write = batches.write_atomically
     monkeypatch.setattr(batches, "write_atomically", interrupt)
-    order = Order(5, 1, "all", 0, 1.0, None, "ply")
-    batch = Batch(tmp_path, order, load_generator(tiny_points, "cpu"))
+    generator = load_generator(tiny_points, "cpu")
+    order = Order(5, 1, "all", 0, 1.0, None, "ply").checked(generator.categories)
+    batch = Batch(tmp_path, order, generator.digest, "cpu")
+    batch.begin()
     with pytest.raises(KeyboardInterrupt):
-        list(batch.run())
+        list(batch.run(generator))
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert {s["file"] for s in manifest["shapes"]} == set(clouds(tmp_path))
     assert len(manifest["shapes"]) == 2 and batch.missing() == [2, 3, 4]
@@ -114,8 +116,8 @@ def test_an_interrupted_run_leaves_whole_clouds_and_a_manifest(tiny_points, tmp_
         (["--resolution", "64"], 2, ["--resolution is of meshes"]),
         (["--checkpoint", "TINY", "--category", "chiar"], 2, ["did you mean 'chair'"]),
         (["--checkpoint", "nowhere"], 1, ["'nowhere'"]),
-        (["--checkpoint", "objects"], 1, ["of the backbone points; 'objects' is of grid"]),
-        (["--checkpoint", "TINY", "--backbone", "grid"], 1, ["backbone grid", "is of points"]),
+        (["--checkpoint", "objects"], 1, ["that makes clouds; 'objects' makes meshes"]),
+        (["--checkpoint", "TINY", "--backbone", "grid"], 1, ["that makes meshes", "makes clouds"]),
         (["--backbone", "voxels"], 2, ["voxels"]),
     ],
 )
@@ -167,7 +169,7 @@ def test_surfaces_need_a_network_that_knows_the_category(tiny_points):
     config["data"]["categories"] = ["chair", "lamp", "zebra"]
     clouds = PointGenerator(config, weights, digest, torch.device("cpu"))
     with pytest.raises(ValueError, match=r"does not know zebra; write clouds \(--format ply\)"):
-        CloudMesher(clouds, load_generator("objects", "cpu", "grid"))
+        CloudMesher(clouds, load_generator("objects", "cpu"))
 
 
 def test_evaluate_reads_generated_clouds(tiny_points, tmp_path):

@@ -222,7 +222,7 @@ def test_the_options_reach_the_network(tiny, cloud, tmp_path, monkeypatch):
 def test_a_picture_of_both(tiny, cloud, tmp_path):
     from PIL import Image
 
-    from geoflow.render.sheet import _rendering_error
+    from geoflow.render.studio import _rendering_error
 
     if _rendering_error() is not None:
         pytest.skip(f"cannot draw here: {_rendering_error()}")
@@ -233,7 +233,7 @@ def test_a_picture_of_both(tiny, cloud, tmp_path):
 
 
 def test_a_picture_that_cannot_be_drawn(tiny, cloud, tmp_path, monkeypatch):
-    monkeypatch.setattr("geoflow.render.sheet._rendering_error", lambda: "no OpenGL")
+    monkeypatch.setattr("geoflow.render.studio._rendering_error", lambda: "no OpenGL")
     result = run(tiny, cloud, tmp_path / "mesh.obj", "--render", tmp_path / "both.png")
     assert "libegl1" in error_of(result) and not (tmp_path / "mesh.obj").exists()
 
@@ -350,7 +350,7 @@ def test_a_checkpoint_that_reads_no_clouds(cloud, tmp_path):
 
 
 def test_a_checkpoint_of_clouds(tiny_points, cloud, tmp_path):
-    assert "backbone grid" in error_of(run(tiny_points, cloud, tmp_path / "mesh.obj"))
+    assert "one that makes meshes" in error_of(run(tiny_points, cloud, tmp_path / "mesh.obj"))
 
 
 def test_python_refuses_what_is_no_category(tiny):

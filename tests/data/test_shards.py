@@ -9,9 +9,9 @@ import pytest
 
 from geoflow.data.shards import (
     SHARD_SIZE,
-    Shape,
     ShapeDataset,
     ShapeWriter,
+    StoredShape,
     decode_sdf,
     encode_sdf,
     split_of,
@@ -20,7 +20,7 @@ from geoflow.data.shards import (
 R, POINTS = 16, 20
 
 
-def make_shape(number: int, category: str = "chair") -> Shape:
+def make_shape(number: int, category: str = "chair") -> StoredShape:
     rng = np.random.default_rng(number)
     axis = -1 + (np.arange(R) + 0.5) * 2 / R
     grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1)
@@ -28,7 +28,7 @@ def make_shape(number: int, category: str = "chair") -> Shape:
     normals = rng.normal(size=(POINTS, 3))
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
     name = f"{category}/{category}_{number:05d}"
-    return Shape(name, category, 0.1 * number, {R: sdf}, 0.9 * normals, normals)
+    return StoredShape(name, category, 0.1 * number, {R: sdf}, 0.9 * normals, normals)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_codec_keeps_the_surface_and_the_ends_of_the_band():
 
 def test_round_trip_in_order(folder):
     data = ShapeDataset.open(folder)
-    sdf, category, names = data.load_sdf(R, "all", workers=3)
+    sdf, category, names = data.load_sdf(R, "all")
     points, normals = data.load_points("all")
     assert len(names) == SHARD_SIZE + 12 and len(data.shards) == 2
     assert set(data.categories) == {"bed", "chair"}

@@ -1,4 +1,4 @@
-"""data_prep/anny_bodies.py and clothing.py: what needs no anny."""
+"""data_prep/anny_bodies.py and parts/clothing.py: what needs no anny."""
 
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from loading import load_module
 PREP = Path(__file__).resolve().parents[2] / "data_prep"
 
 
-clothing = load_module("clothing", PREP / "clothing.py")
 bodies = load_module("anny_bodies", PREP / "anny_bodies.py")
+clothing = bodies.clothing
 NAMES = ("Hips", "LeftArm", "LeftForeArm", "LeftHand", "RightArm", "RightForeArm", "RightHand")
 
 

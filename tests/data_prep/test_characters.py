@@ -16,9 +16,7 @@ HALF = 0.5**0.5
 
 
 def run(*arguments):
-    app = prep.typer.Typer()
-    app.command()(prep.main)
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return CliRunner().invoke(prep.app, [str(argument) for argument in arguments])
 
 
 def test_the_bind_pose_comes_from_the_matrices_not_from_the_nodes():
@@ -53,7 +51,7 @@ def test_joints_without_weight_are_kept_as_ancestors_only():
 
 def test_hidden_faces_are_not_sampled():
     """The core inside the post is not seen; the frame is centred and 1.8 long."""
-    character = prep.to_character(prep.read_rig(rigged.post().bytes()), "pack/post", 1024)
+    character = prep.sample_rig(prep.read_rig(rigged.post().bytes()), "pack/post", 1024)
     assert np.abs(character.points).max() == pytest.approx(0.9, abs=0.01)
     scale = 0.9
     x = character.points[:, 0] / scale + 0.5
@@ -87,7 +85,7 @@ def test_a_folder_becomes_a_file_and_broken_files_are_left_out(tmp_path):
 
 def test_no_file_at_all_is_one_line(tmp_path):
     result = run(tmp_path, "--out", tmp_path / "out.npz")
-    assert result.exit_code == 1 and "no PACK/NAME.glb" in result.output
+    assert result.exit_code == 1 and "must hold PACK/NAME.(glb)" in result.output
 
 
 @pytest.mark.parametrize("change", ["count", "joint", "index", "singular", "cycle"])

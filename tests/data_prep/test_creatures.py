@@ -13,7 +13,7 @@ from geoflow.joints.rigs import read_characters
 PREP = Path(__file__).resolve().parents[2] / "data_prep"
 
 creatures = load_module("creatures", PREP / "creatures.py")
-parts = creatures.sys.modules["creature_parts"]
+parts = creatures.sys.modules["parts.creature_parts"]
 
 
 def build(kind, number=0):

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from toys.bodies import tube
+from toys.bodies import together, tube
 from toys.glbs import posed, prep, read_own
 
 from geoflow.joints.glb import rigged_glb
@@ -19,11 +19,8 @@ ELBOW = 2
 @pytest.fixture(scope="module")
 def figure():
     """A trunk with an arm to each side, from separate overlapping tubes."""
-    parts = [
-        tube((0, -0.9, 0), (0, 0.9, 0), 0.15), tube((-1, 0.7, 0), (1.15, 0.7, 0)),
-    ]  # fmt: skip
-    vertices = np.concatenate([p[0] for p in parts])
-    faces = np.concatenate((parts[0][1], parts[1][1] + len(parts[0][0])))
+    trunk, arms = tube((0, -0.9, 0), (0, 0.9, 0), 0.15), tube((-1, 0.7, 0), (1.15, 0.7, 0))
+    vertices, faces = together(trunk, arms)
     return vertices, faces, skin_mesh(vertices, faces, JOINTS, PARENTS)
 
 
@@ -106,13 +103,14 @@ def test_bad_arguments_are_one_line(figure):
     vertices, faces, skin = figure
     good = dict(joints=JOINTS, parents=PARENTS, skin=skin)
     cases = [
-        (dict(joints=JOINTS[:4]), "with J parents"),
+        (dict(joints=JOINTS[:4]), "and parents"),
         (dict(parents=np.array([1, 0, 1, 2, 0])), "hold a cycle"),
         (dict(parents=np.array([-1, 0, 1, 2, 9])), "below 5"),
         (dict(joints=np.full((5, 3), np.nan)), "finite"),
         (dict(skin=Skin(skin.joints[:3], skin.weights[:3])), "each of"),
         (dict(skin=Skin(skin.joints + 5, skin.weights)), "skin.joints"),
         (dict(skin=Skin(skin.joints, skin.weights * 2)), "sum to 1"),
+        (dict(names=NAMES[:4]), "names must be 5"),
         (dict(up="x"), "up must be one of y, z"),
     ]
     for change, text in cases:

@@ -8,9 +8,10 @@ from toys.bodies import human, toy, tubes
 from toys.checkpoints import predictor_of, trainer_of
 
 import geoflow
-from geoflow.joints.model import Clustering, JointPredictor, read_clustering
+from geoflow.joints.model import Clustering, JointPredictor
 from geoflow.joints.scores import cd_j2j
 from geoflow.model.checkpoint import save_checkpoint
+from geoflow.model.config import read_part
 from geoflow.pretrained import load_joint_predictor
 from geoflow.recipes import get_recipe
 
@@ -126,17 +127,20 @@ def test_two_calls_meet_late_and_the_last_call_goes_to_the_mean():
 
 
 def test_clustering_of_the_config():
-    assert read_clustering({}) == Clustering()
-    assert read_clustering({"bandwidth": 0.02}) == Clustering(bandwidth=0.02)
+    def read(table):
+        return read_part({"clustering": table}, "clustering", Clustering)
+
+    assert read({}) == Clustering()
+    assert read({"bandwidth": 0.02}) == Clustering(bandwidth=0.02)
     for table, text in (
-        ([], "must be a table"),
-        ({"bandwith": 0.02}, "must be a table of bandwidth"),
-        ({"least": 0}, "between 0 and 1"),
-        ({"least": "much"}, "between 0 and 1"),
-        ({"width": float("nan")}, "between 0 and 1"),
+        ([], "clustering must be a table"),
+        ({"bandwith": 0.02}, "clustering.bandwith"),
+        ({"least": 0}, "clustering.least must be greater than 0"),
+        ({"least": "much"}, "clustering.least must be a valid number"),
+        ({"width": float("nan")}, "clustering.width must be"),
     ):
         with pytest.raises(ValueError, match=text):
-            read_clustering(table)
+            read(table)
 
 
 def test_a_resumed_run_repeats_the_whole_one(tmp_path):

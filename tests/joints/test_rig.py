@@ -4,14 +4,15 @@ import json
 
 import numpy as np
 import pytest
-from toys.bodies import PERSON, person, tube
+from toys.bodies import PERSON, person, together, tube
 from toys.checkpoints import trainer_of
 from toys.glbs import posed, prep, read_own
 from typer.testing import CliRunner
 
 from geoflow.cli import app
+from geoflow.geometry.frames import from_y_up, to_y_up
 from geoflow.io.meshes import write_mesh
-from geoflow.joints.rig import RiggedMesh, own_frame, rig_mesh, upright, write_rig
+from geoflow.joints.rig import RiggedMesh, rig_mesh, write_rig
 from geoflow.joints.scores import cd_j2j
 from geoflow.joints.skin import pose_mesh, skin_mesh
 from geoflow.model.checkpoint import save_checkpoint
@@ -29,12 +30,7 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def body():
-    parts = [
-        tube((0, -0.9, 0), (0, 0.9, 0), 0.15),
-        tube((-0.8, 0.5, 0), (0.8, 0.5, 0)),
-    ]
-    faces = np.concatenate((parts[0][1], parts[1][1] + len(parts[0][0])))
-    return np.concatenate([p[0] for p in parts]), faces
+    return together(tube((0, -0.9, 0), (0, 0.9, 0), 0.15), tube((-0.8, 0.5, 0), (0.8, 0.5, 0)))
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +44,8 @@ def run(*arguments):
 
 def test_up_axes_are_turns_and_inverse_to_each_other():
     points = np.random.default_rng(0).normal(size=(5, 3))
-    np.testing.assert_array_equal(own_frame(upright(points, "z"), "z"), points)
-    np.testing.assert_array_equal(upright(np.array([[0, 0, 1.0], [0, -1, 0]]), "z"), np.eye(3)[1:])
+    np.testing.assert_array_equal(from_y_up(to_y_up(points, "z"), "z"), points)
+    np.testing.assert_array_equal(to_y_up(np.array([[0, 0, 1.0], [0, -1, 0]]), "z"), np.eye(3)[1:])
 
 
 def test_rigs_are_in_the_meshs_own_frame(checkpoint, body):
@@ -57,9 +53,9 @@ def test_rigs_are_in_the_meshs_own_frame(checkpoint, body):
     predictor = load_joint_predictor(checkpoint, "cpu")
     vertices, faces = body
     plain = rig_mesh(predictor, vertices, faces, steps=1)
-    moved = own_frame(vertices, "z") * 250 + (1000, 0, -400)
+    moved = from_y_up(vertices, "z") * 250 + (1000, 0, -400)
     other = rig_mesh(predictor, moved, faces, up="z", steps=1)
-    want = own_frame(plain.joints, "z") * 250 + (1000, 0, -400)
+    want = from_y_up(plain.joints, "z") * 250 + (1000, 0, -400)
     np.testing.assert_allclose(other.joints, want, atol=0.01)
     assert np.array_equal(other.parents, plain.parents)
     assert np.array_equal(other.vertices, moved)
@@ -119,7 +115,7 @@ def standing(up):
     vertices, faces = np.asarray(capsule.vertices), np.asarray(capsule.faces)
     joints = np.array([[0, 0, 0.1], [0, 0, 0.8]])
     if up == "y":
-        vertices, joints = upright(vertices, "z"), upright(joints, "z")
+        vertices, joints = to_y_up(vertices, "z"), to_y_up(joints, "z")
     skin = skin_mesh(vertices, faces, joints, np.array([-1, 0]))
     parents, sure = np.array([-1, 0]), np.ones(2, np.float32)
     return RiggedMesh(vertices, faces, joints, parents, sure, ["low", "high"], skin, up)
@@ -134,12 +130,12 @@ def test_a_glb_stands_in_every_reader_whatever_the_frame_of_its_arrays(tmp_path,
     scene = trimesh.load_scene(path, process=False)
     np.testing.assert_allclose(scene.extents, (0.4, 1.6, 0.4), atol=1e-6)
     whole = scene.to_geometry()
-    np.testing.assert_allclose(whole.vertices, upright(rig.vertices, up), atol=1e-6)
+    np.testing.assert_allclose(whole.vertices, to_y_up(rig.vertices, up), atol=1e-6)
     own = read_own(path)
     np.testing.assert_allclose(own[0], rig.vertices, atol=1e-6)  # the arrays are not turned
     read = prep().read_rig(path.read_bytes())
-    np.testing.assert_allclose(read.joints, upright(rig.joints, up), atol=1e-6)
-    np.testing.assert_allclose(read.vertices, upright(rig.vertices, up), atol=1e-6)
+    np.testing.assert_allclose(read.joints, to_y_up(rig.joints, up), atol=1e-6)
+    np.testing.assert_allclose(read.vertices, to_y_up(rig.vertices, up), atol=1e-6)
     table = json.loads(write_rig(tmp_path / "a.json", rig).read_text())
     np.testing.assert_allclose(table["joints"], rig.joints)
 

@@ -5,7 +5,6 @@ import pytest
 from toys.bodies import character
 
 from geoflow.joints.rigs import (
-    fit_frame,
     read_characters,
     write_characters,
 )
@@ -27,18 +26,6 @@ def test_a_set_comes_back_as_it_was(tmp_path):
         np.testing.assert_array_equal(new.parents, old.parents)
         np.testing.assert_array_equal(new.feature_size, old.feature_size)
         assert new.pack == old.name[0]
-
-
-def test_the_frame_has_its_longest_side_1_8():
-    points = np.array([[10, 20, 30], [12, 26, 31]], float)
-    centre, scale = fit_frame(points)
-    np.testing.assert_allclose((points - centre) * scale, [[-0.3, -0.9, -0.15], [0.3, 0.9, 0.15]])
-
-
-@pytest.mark.parametrize("points", [np.full((3, 3), np.nan), np.ones((3, 3))])
-def test_no_frame_for_nothing(points):
-    with pytest.raises(ValueError, match="must"):
-        fit_frame(points)
 
 
 def test_bad_sets_are_not_written(tmp_path):

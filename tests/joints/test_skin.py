@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from toys.bodies import box, tube
+from toys.bodies import box, together, tube
 
 from geoflow.joints.skin import skin_mesh
 
@@ -59,10 +59,9 @@ def test_an_arm_beside_the_trunk_does_not_hold_it(open_below):
     """
     trunk, faces = tube((0, 0.8, 0), (0, -0.8, 0), 0.3)
     faces = faces[:-12] if open_below else faces
-    arm, arm_faces = tube((0.46, 0.7, 0), (0.46, -0.7, 0))
-    top, top_faces = tube((0.2, 0.7, 0), (0.5, 0.7, 0))
-    vertices = np.concatenate((trunk, arm, top))
-    faces = np.concatenate((faces, arm_faces + len(trunk), top_faces + len(trunk) + len(arm)))
+    arm, top = tube((0.46, 0.7, 0), (0.46, -0.7, 0)), tube((0.2, 0.7, 0), (0.5, 0.7, 0))
+    vertices, faces = together((trunk, faces), arm, top)
+    arm = arm[0]
     joints = np.array([[0, -0.6, 0], [0, 0.6, 0], [0.46, 0.7, 0], [0.46, 0, 0]])
     weights = dense(skin_mesh(vertices, faces, joints, np.array([-1, 0, 1, 2])), 4)
     on_trunk, on_arm = weights[: len(trunk)], weights[len(trunk) : len(trunk) + len(arm)]
@@ -89,8 +88,7 @@ def test_a_loose_sword_stays_stiff_and_a_coat_does_not():
     vertices, faces = tube((-1, 0, 0), (1, 0, 0))
     for low, high in (((0.7, 0.15, -0.02), (0.78, 0.6, 0.02)), ((-0.9, 0.15, -0.1), (0.7, 0.2, 0))):
         part, part_faces = box(low, high)
-        together = np.concatenate((faces, part_faces + len(vertices)))
-        skin = skin_mesh(np.concatenate((vertices, part)), together, ARM, CHAIN)
+        skin = skin_mesh(*together((vertices, faces), (part, part_faces)), ARM, CHAIN)
         weights = dense(skin, 3)[-8:]
         if low[0] > 0:
             assert (weights == weights[0]).all() and weights[0, 0] == 0
@@ -104,8 +102,7 @@ def test_one_joint_moves_everything_and_points_of_one_place_agree():
     vertices, faces = tube((-1, 0, 0), (1, 0, 0))
     alone = skin_mesh(vertices, faces, ARM[1:2], np.array([-1]))
     assert (alone.weights[:, 0] == 1).all() and (alone.joints == 0).all()
-    twice = np.concatenate((vertices, vertices))
-    skin = skin_mesh(twice, np.concatenate((faces, faces + len(vertices))), ARM, CHAIN)
+    skin = skin_mesh(*together((vertices, faces), (vertices, faces)), ARM, CHAIN)
     assert np.array_equal(*np.split(skin.weights, 2))
 
 

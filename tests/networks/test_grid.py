@@ -5,7 +5,7 @@ import torch
 
 from geoflow.flow.condition import Condition
 from geoflow.networks import build_network
-from geoflow.networks.grid import GridTransformer, from_overlapping_patches, to_patches
+from geoflow.networks.grid import GridSizes, GridTransformer, from_overlapping_patches, to_patches
 from geoflow.networks.layers import CrossAttention
 
 SMALL = {"resolution": 12, "patch": 4, "overlap": 1, "width": 64, "depth": 3, "hidden": 32}
@@ -14,7 +14,8 @@ SMALL = {"resolution": 12, "patch": 4, "overlap": 1, "width": 64, "depth": 3, "h
 def make(perturbed: bool = True, **arguments) -> GridTransformer:
     """A small network; fresh ones give zero, so most tests perturb the weights."""
     torch.manual_seed(0)
-    net = GridTransformer(**SMALL | {"bottleneck": 16, "categories": 3} | arguments).eval()
+    sizes = GridSizes(**SMALL | {"bottleneck": 16, "categories": 3} | arguments)
+    net = GridTransformer(sizes).eval()
     if perturbed:
         with torch.no_grad():
             for p in net.parameters():

@@ -4,15 +4,14 @@ import pytest
 import torch
 
 from geoflow.flow.condition import Condition
-from geoflow.networks import build_network
-from geoflow.networks.joints import JointTransformer, padded_linear
+from geoflow.networks.joints import JointSizes, JointTransformer, padded_linear
 
 SMALL = {"width": 64, "latents": 8, "rounds": 2, "hidden": 64, "point_hidden": 64, "categories": 2}
 
 
 def small(seed=0):
     torch.manual_seed(seed)
-    net = JointTransformer(**SMALL)
+    net = JointTransformer(JointSizes(**SMALL))
     for parameter in net.parameters():  # zero starts would hide what a part does
         torch.nn.init.normal_(parameter, std=0.1)
     return net.eval()
@@ -25,14 +24,11 @@ def inputs(batch=2, points=40, seed=0):
     return x, t, r, Condition(torch.zeros(batch).long(), torch.cat((place, normal), -1))
 
 
-def test_at_most_four_million_parameters():
-    net = build_network("JointTransformer", categories=2)
-    assert sum(p.numel() for p in net.parameters()) <= 4_000_000
-
-
 def test_it_starts_as_its_reference():
     x, t, r, cond = inputs()
-    torch.testing.assert_close(JointTransformer(**SMALL)(x, t, r, cond), cond.context[..., :3])
+    torch.testing.assert_close(
+        JointTransformer(JointSizes(**SMALL))(x, t, r, cond), cond.context[..., :3]
+    )
 
 
 @torch.no_grad()

@@ -5,11 +5,14 @@ import sys
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from geoflow.cli import app
 from geoflow.geometry import mesh
 from geoflow.io import meshes as export
 from geoflow.io.ply import ply_header, ply_rows
 from geoflow.render import sheet as render
+from geoflow.render import studio
 
 
 def box(low, high):
@@ -37,33 +40,12 @@ def read_png(path):
 
 
 def covered(tile):
-    return np.abs(tile - np.round(255 * np.array(render.BACKGROUND))).max(axis=2) > 20
+    return np.abs(tile - np.round(255 * np.array(studio.BACKGROUND))).max(axis=2) > 20
 
 
 needs_opengl = pytest.mark.skipif(
-    render._rendering_error() is not None, reason=str(render._rendering_error())
+    studio._rendering_error() is not None, reason=str(studio._rendering_error())
 )
-
-
-def test_camera_looks_at_the_front_from_a_little_right_and_above():
-    axes = render.camera_axes()
-    np.testing.assert_allclose(axes @ axes.T, np.eye(3), atol=1e-12)
-    assert np.linalg.det(axes) == pytest.approx(1)
-    right, up, back = axes
-    assert back[2] > 0.7 and 0 < back[0] < back[2] and 0 < back[1] < back[2]
-    assert right[0] > 0 and up[1] > 0.8 and right[1] == 0
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_points_fill_the_view(seed):
-    points = np.random.default_rng(seed).normal(size=(50, 3)) * [1, 3, 0.5] + [9, -4, 2]
-    position = render.fit_view(points, margin=1.1)
-    seen = points - position
-    assert (seen[:, 2] < 0).all()
-    plane = seen[:, :2] / -seen[:, 2:] / np.tan(np.radians(render.VIEW_ANGLE / 2))
-    extent = plane.max(axis=0), plane.min(axis=0)
-    np.testing.assert_allclose(np.abs(extent).max(), 1 / 1.1)
-    np.testing.assert_allclose(extent[0], -extent[1], atol=1e-9)  # centred both ways
 
 
 @needs_opengl
@@ -94,19 +76,72 @@ def test_sheet(tmp_path):
 
 def test_balls_are_closed_and_face_outward():
     points = np.array([[0, 0, 0], [3, 0, 0], [0, 100, 0]], float)
-    vertices, faces, normals = render._balls(points)
-    assert vertices.shape == normals.shape == (36, 3) and faces.shape == (60, 3)
+    balls = render._balls(points * 1e3 + 1e6)
+    vertices, faces = np.asarray(balls.points, float), balls.regular_faces
+    assert vertices.shape == (36, 3) and faces.shape == (60, 3)
     assert mesh.is_watertight(faces) and mesh.signed_volume(vertices, faces) > 0
     centres = vertices.reshape(3, 12, 3).mean(axis=1)
-    np.testing.assert_allclose(centres, points, atol=1e-9)
-    radius = 100 * render.BALL
-    np.testing.assert_allclose(vertices - np.repeat(points, 12, 0), radius * normals, atol=1e-9)
-    outward = mesh.vertex_normals(vertices, faces)
-    assert (np.einsum("ij,ij->i", outward, normals) > 0.99).all()
+    np.testing.assert_allclose(centres, (points - [1.5, 50, 0]) / 100, atol=1e-6)
+    normals = balls.point_data.active_normals
+    np.testing.assert_allclose(
+        vertices - np.repeat(centres, 12, 0), render.BALL * normals, atol=1e-7
+    )
     many = np.random.default_rng(0).normal(size=(render.MOST_BALLS + 5, 3))
-    assert len(render._balls(many)[0]) == 12 * render.MOST_BALLS
+    assert render._balls(many).n_points == 12 * render.MOST_BALLS
     one = render._balls(np.ones((1, 3)))
-    assert np.isfinite(one[0]).all() and np.ptp(one[0]) > 0
+    assert np.isfinite(one.points).all() and np.ptp(one.points) > 0
+
+
+def test_a_surface_is_of_unit_size_without_vertices_that_no_face_uses():
+    vertices, faces = box((1, 2, 3), (2, 4, 4))
+    vertices = np.concatenate([[[1e3, 0, 0]], vertices])
+    normals = np.zeros((9, 3)) + np.arange(9)[:, None]
+    surface = render._surface(vertices, faces + 1, normals)
+    np.testing.assert_allclose(surface.points.max(axis=0), [0.25, 0.5, 0.25])
+    np.testing.assert_allclose(surface.points.min(axis=0), [-0.25, -0.5, -0.25])
+    np.testing.assert_array_equal(surface.point_data.active_normals, normals[1:])
+    sharp = render._surface(vertices, faces + 1, None)
+    assert sharp.n_points == 24  # every corner once for each of its three sides
+
+
+def test_a_file_of_single_triangles_is_smooth_where_it_is_not_sharp():
+    import pyvista
+
+    ball = pyvista.Sphere(theta_resolution=24, phi_resolution=24)
+    soup = np.asarray(ball.points)[ball.regular_faces].reshape(-1, 3)
+    surface = render._surface(soup, np.arange(len(soup)).reshape(-1, 3), None)
+    assert surface.n_points == ball.n_points
+    outward = 2 * np.asarray(surface.points)
+    assert (np.sum(outward * surface.point_data.active_normals, axis=1) > 0.99).all()
+
+
+@needs_opengl
+def test_a_studio_draws_all_parts_where_they_are_and_forgets_them():
+    import pyvista
+
+    def part(x, y, z, colour):
+        cube = pyvista.Cube(center=(x, y, z), x_length=0.5, y_length=0.5, z_length=0.5)
+        return cube, {"color": colour, "lighting": False}
+
+    parts = [part(0.5, 0.25, 0, "red"), part(0, 0, 0.75, "blue")]
+    with studio.Studio(64, soft=False) as window:
+        view = {"elevation": 0, "half_height": 1.0}
+        front = window.draw(parts, azimuth=0, **view).astype(int)
+        side = window.draw(parts[:1], azimuth=90, **view).astype(int)
+    with studio.Studio(64) as window:
+        fitted = window.draw(parts[1:]).astype(int)
+
+    def extent(mask):
+        rows, columns = np.nonzero(mask)
+        return rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
+
+    red, blue = (front[..., 0] - front[..., 2] > 150), (front[..., 2] - front[..., 0] > 150)
+    np.testing.assert_allclose(extent(red), [16, 32, 40, 56], atol=1)
+    np.testing.assert_allclose(extent(blue), [24, 40, 24, 40], atol=1)
+    np.testing.assert_allclose(extent(side[..., 0] - side[..., 2] > 150), [16, 32, 24, 40], atol=1)
+    assert not (side[..., 2] - side[..., 0] > 50).any()  # the blue one was of the first picture
+    tall = extent(fitted[..., 2] - fitted[..., 0] > 50)
+    assert tall[1] - tall[0] > 50  # in perspective, it fills the picture
 
 
 @needs_opengl
@@ -139,7 +174,7 @@ def test_the_front_is_what_is_drawn(tmp_path):
 
 
 def test_machines_without_opengl_get_one_line(tmp_path, monkeypatch):
-    render._rendering_error.cache_clear()
+    studio._rendering_error.cache_clear()
     died = subprocess.CompletedProcess([], -11, "", "")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: died)
     try:
@@ -147,7 +182,7 @@ def test_machines_without_opengl_get_one_line(tmp_path, monkeypatch):
             render.render_sheet([tall()], tmp_path / "a.png")
         assert "\n" not in str(caught.value) and not list(tmp_path.iterdir())
     finally:
-        render._rendering_error.cache_clear()
+        studio._rendering_error.cache_clear()
 
 
 @pytest.mark.parametrize("items, options, text", [
@@ -159,16 +194,23 @@ def test_machines_without_opengl_get_one_line(tmp_path, monkeypatch):
     ([tall()], {"out_png": "there.png"}, "exists already"),
 ])  # fmt: skip
 def test_arguments_refused_before_drawing(tmp_path, monkeypatch, items, options, text):
-    monkeypatch.setattr(render, "_Studio", None)
+    monkeypatch.setattr(render, "Studio", None)
     (tmp_path / "there.png").write_text("mine")
     out = tmp_path / options.pop("out_png", "a.png")
     with pytest.raises(ValueError, match=text):
         render.render_sheet(items, out, **options)
 
 
-def test_long_names_are_shortened():
-    assert render._shorten("chair_00017", lambda text: len(text) <= 6) == "chair…"
-    assert render._shorten("chair", lambda text: len(text) <= 6) == "chair"
+@pytest.mark.parametrize("out, text", [
+    ("none/x.png", "must exist"), ("folder.png", "is a folder"), ("there.png", "--overwrite"),
+])  # fmt: skip
+def test_the_command_finds_a_bad_target_before_it_looks_for_shapes(tmp_path, out, text):
+    (tmp_path / "there.png").write_text("mine")
+    (tmp_path / "folder.png").mkdir()  # and no shapes, which would be the error otherwise
+    result = CliRunner().invoke(app, ["render", str(tmp_path), "-o", str(tmp_path / out)])
+    (line,) = result.stderr.splitlines()
+    assert result.exit_code == 1 and text in line and "generate some" not in line
+    assert (tmp_path / "there.png").read_text() == "mine"
 
 
 def test_import_is_light():
@@ -176,9 +218,3 @@ def test_import_is_light():
         "print({'pyvista', 'open3d', 'trimesh', 'scipy', 'torch'} & set(sys.modules))"  # fmt: skip
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert result.stdout.strip() == "set()", result.stderr
-
-
-def test_an_array_is_a_cloud():
-    points = np.random.default_rng(0).uniform(size=(50, 3))
-    vertices, faces, normals = render._as_arrays(points)
-    assert vertices.shape == normals.shape == (600, 3) and faces.shape == (1000, 3)

@@ -1,14 +1,16 @@
 """Distances against brute force and cases worked by hand; pruned search against all pairs."""
 
 import itertools
-from types import SimpleNamespace
+import sys
+import time
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+import geoflow.scores.nearest as nearest_shapes
 from geoflow.scores import distances
-from geoflow.scores import nearest as nearest_shapes
 from geoflow.scores import sets as metrics
 
 
@@ -24,8 +26,9 @@ def clouds(count, points, seed=0, offset=0.0):
 
 @pytest.fixture(params=["tree", "difference"])
 def method(request, monkeypatch):
+    """What a CPU does, and what a GPU does."""
     if request.param == "difference":
-        monkeypatch.setattr(distances, "_has_scipy", lambda: False)
+        monkeypatch.setattr(distances, "_by_tree", distances._by_difference)
     return request.param
 
 
@@ -37,17 +40,18 @@ def test_chamfer_by_hand(method):
     assert distances.chamfer(torch.tensor(b), a) == pytest.approx(0.5 + 13 / 3)
 
 
-@pytest.mark.parametrize("chunk", [None, 1, 2, 100])
-def test_matrix_against_brute_force(method, chunk):
+@pytest.mark.parametrize("at_once", [1, 2, 100])
+def test_matrix_against_brute_force(method, at_once, monkeypatch):
+    monkeypatch.setattr(distances, "PAIRS", at_once * 150 * 300)
     a, b = clouds(4, 150), clouds(3, 300, seed=1, offset=0.3)
-    matrix = distances.chamfer_matrix(a, torch.tensor(b), device="cpu", chunk=chunk)
+    matrix = distances.chamfer_matrix(a, torch.tensor(b), device="cpu")
     expected = [[brute(x, y) for y in b] for x in a]
     np.testing.assert_allclose(matrix, expected, rtol=2e-6)
 
 
 def test_matrix_of_one_set_is_symmetric(method):
     a = clouds(4, 60)
-    matrix = distances.chamfer_matrix(a, device="cpu", chunk=2)
+    matrix = distances.chamfer_matrix(a, device="cpu")
     np.testing.assert_allclose(matrix, distances.chamfer_matrix(a, a, device="cpu"), atol=1e-7)
     np.testing.assert_array_equal(matrix, matrix.T)
     assert (np.diag(matrix) == 0).all() and (matrix + np.eye(4) > 0).all()
@@ -86,11 +90,6 @@ def test_matrix_refuses(a, text):
         distances.chamfer_matrix(a, clouds(1, 5), device="cpu")
 
 
-def test_chunk_refused():
-    with pytest.raises(ValueError, match="chunk must be at least 1"):
-        distances.chamfer_matrix(clouds(1, 5), clouds(1, 5), chunk=0)
-
-
 def scores(matrices):
     aa, ab, bb = matrices
     return metrics.one_nna(aa, ab, bb), *metrics.coverage_mmd(ab)
@@ -117,6 +116,8 @@ def test_nearest_only_finds_what_all_pairs_give(case):
     for found, expected in zip(pruned, full, strict=True):
         known = np.isfinite(found)
         np.testing.assert_array_equal(found[known], expected[known])
+    for within in (pruned[0], pruned[2]):
+        np.testing.assert_array_equal(within, within.T)
     np.testing.assert_array_equal(pruned[1].argmin(axis=1), full[1].argmin(axis=1))
     if case == "shells":
         assert np.isfinite(pruned[1]).mean() < 0.7  # so that something was saved
@@ -135,11 +136,10 @@ def test_bounds_are_below_the_directed_distances():
     assert (exact - bounds)[near].max() < 0.75 * step**2  # the most that interpolation can err
 
 
-def test_nearest_only_without_scipy_is_every_pair(monkeypatch):
-    monkeypatch.setattr(distances, "_has_scipy", lambda: False)
+def test_three_matrices_of_every_pair_are_counted_as_one():
     a, b, seen = clouds(3, 20), clouds(2, 20, seed=1), []
-    aa, ab, bb = distances.chamfer_matrices(
-        a, b, device="cpu", progress=lambda *at: seen.append(at)
+    aa, ab, bb = distances._three(
+        distances.chamfer_matrix, a, b, lambda *at: seen.append(at), device="cpu"
     )
     np.testing.assert_array_equal(ab, distances.chamfer_matrix(a, b, device="cpu"))
     assert aa.shape == (3, 3) and bb.shape == (2, 2)
@@ -154,10 +154,14 @@ def test_nearest_only_counts_to_the_end_and_stops_at_an_error():
     assert seen == [(i, 10) for i in range(1, 11)]
 
     def interrupt(done, total):
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("by the user")
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="by the user"):
         distances.chamfer_matrices(clouds(3, 20), clouds(2, 20), device="cpu", progress=interrupt)
+    begun = []
+    with pytest.raises(KeyboardInterrupt, match="by the user"):
+        nearest_shapes._in_threads(lambda i: (begun.append(i), time.sleep(0.01)), 500, interrupt, 0)
+    assert len(begun) < 100  # what waited for a thread is not begun
 
 
 def test_emd_against_every_permutation():
@@ -199,34 +203,33 @@ def slow_knn_points(p1, p2, K):
     return SimpleNamespace(dists=squared.sort(dim=2).values[:, :, :K])
 
 
-def kernels():
-    real = distances._pytorch3d_kernel()
-    missing = pytest.mark.skipif(real is None, reason="pytorch3d is not installed")
-    return [slow_knn_points, pytest.param(real, marks=missing)]
-
-
-@pytest.mark.parametrize("kernel", kernels(), ids=["stand-in", "pytorch3d"])
-def test_pytorch3d_gives_the_same_distances(kernel):
+@pytest.mark.parametrize("installed", [False, True], ids=["stand-in", "pytorch3d"])
+def test_pytorch3d_gives_the_same_distances(installed, monkeypatch):
+    if installed:
+        pytest.importorskip("pytorch3d.ops")
+    else:
+        ops = ModuleType("pytorch3d.ops")
+        ops.knn_points = slow_knn_points
+        monkeypatch.setitem(sys.modules, "pytorch3d", ModuleType("pytorch3d"))
+        monkeypatch.setitem(sys.modules, "pytorch3d.ops", ops)
+    by_kernel = distances._kernel(torch.device("cuda"))
+    assert by_kernel is not distances._chamfer_to_each
+    assert distances._kernel(torch.device("cpu")) is distances._chamfer_to_each
     a, b = torch.tensor(clouds(1, 50)[0]), torch.tensor(clouds(4, 70, seed=1))
-    found = distances._chamfer_by_kernel(kernel, a, b)
-    np.testing.assert_allclose(found, distances._chamfer_to_each(a, b), rtol=1e-5)
+    np.testing.assert_allclose(by_kernel(a, b), distances._chamfer_to_each(a, b), rtol=1e-5)
 
 
-@pytest.mark.parametrize("tree", [True, False])
-def test_mean_nearest_is_not_squared_and_goes_both_ways(tree, monkeypatch):
-    monkeypatch.setattr(distances, "_has_scipy", lambda: tree)
+def test_without_pytorch3d_differences_serve(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pytorch3d", None)
+    monkeypatch.setitem(sys.modules, "pytorch3d.ops", None)
+    assert distances._kernel(torch.device("cuda")) is distances._chamfer_to_each
+
+
+def test_mean_nearest_is_not_squared_and_goes_both_ways():
     a = np.array([[0, 0, 0], [10, 0, 0]], float)
     b = np.array([[0, 3, 0], [10, 0, 4], [10, 0, 12]], float)
-    there, back = distances.mean_nearest(a, b, device="cpu")
+    there, back = distances.mean_nearest(a, torch.tensor(b))
     assert there == pytest.approx((3 + 4) / 2) and back == pytest.approx((3 + 4 + 12) / 3)
-
-
-def test_mean_nearest_by_chunks_agrees_with_trees_far_from_the_origin(monkeypatch):
-    rng = np.random.default_rng(0)
-    a, b = (1000 + rng.normal(size=(n, 3)) for n in (3000, 2000))
-    by_tree = distances.mean_nearest(a, b)
-    monkeypatch.setattr(distances, "_has_scipy", lambda: False)
-    assert distances.mean_nearest(a, b, device="cpu") == pytest.approx(by_tree, rel=1e-4)
 
 
 def test_mean_nearest_refuses_bad_clouds():

@@ -8,6 +8,7 @@ import trimesh
 from typer.testing import CliRunner
 
 from geoflow.cli import app
+from geoflow.cli.evaluate import print_table
 from geoflow.io import meshes as export
 from geoflow.scores import distances, evaluate
 from geoflow.scores import folders as shape_sets
@@ -130,6 +131,22 @@ def test_the_table_and_the_file(folders, tmp_path):
     assert run(*folders, "--points", 64, "--json", target, "--overwrite").exit_code == 0
 
 
+def test_the_table_is_as_wide_as_it_must_be_and_plain(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    row = {"shapes": 12, "one_nna": None, "mmd": 0.012345, "coverage": 1.0, "jsd": 12345.6,
+           "f_score": 0.5004, "normal_consistency": 0.0, "watertight": 0.25}  # fmt: skip
+    print_table({"[red]a": row, "b:cat:": row | {"pair_distance": 1.0}}, "EMD")
+    rest = "     12            -  0.01235      100.0  1.235e+04       50.0        0.0      25.0"
+    assert capsys.readouterr().out.splitlines() == [
+        "category  shapes  1-NNA-EMD %  MMD-EMD  COV-EMD %        JSD  F-score %  normals %"
+        "  closed %",
+        "[red]a   " + rest,
+        "b:cat:   " + rest,
+    ]
+    print_table({"a": row | {"pair_distance": 1.5}}, "CD")
+    assert capsys.readouterr().out.splitlines()[1].endswith("25.0          1.5")
+
+
 def test_a_seed_repeats_and_a_shape_depends_on_its_name_alone(folders):
     first = scores_of(*folders, "--points", 64)["scores"]
     assert scores_of(*folders, "--points", 64)["scores"] == first
@@ -141,6 +158,44 @@ def test_a_seed_repeats_and_a_shape_depends_on_its_name_alone(folders):
 
     np.testing.assert_array_equal(points(paths, 0)[2], points(paths[2:], 0)[0])
     assert not np.array_equal(points(paths, 0), points(paths, 1))
+
+
+def test_a_score_that_some_shapes_lack_is_unknown_and_so_is_its_mean(tmp_path):
+    for side in "ab":
+        for i in (1, 2):
+            write(tmp_path / side, f"box_{i}.obj", box(1, 1, i))
+            write(tmp_path / side, f"mix_{i}.obj", box(1, 1, i))
+    (tmp_path / "a" / "mix_2.obj").unlink()
+    write_cloud(tmp_path / "a", "mix_2.ply", clouds(1, 64)[0])
+    found = scores_of(tmp_path / "a", tmp_path / "b", "--points", 64, "--paired")["scores"]
+    assert found["box"]["watertight"] == 1 and found["box"]["normal_consistency"] > 0
+    for name in ("mix", "mean"):
+        assert found[name]["watertight"] is None and found[name]["normal_consistency"] is None
+
+
+def test_paired_shapes_are_matched_by_name(tmp_path):
+    for i, radius in enumerate((1, 2)):
+        write(tmp_path / "a", f"x_{i}.obj", sphere(radius))
+        write(tmp_path / "b", f"x_{1 - i}.obj", sphere(radius))
+    options = (tmp_path / "a", tmp_path / "b", "--points", 512, "--threshold", 0.1)
+    nearest, paired = (scores_of(*options, *how)["scores"]["x"] for how in ([], ["--paired"]))
+    assert nearest["f_score"] > 0.9 > 0.1 > paired["f_score"]
+    assert paired["pair_distance"] > 10 * paired["mmd"]
+
+
+def test_shapes_of_a_larger_side_are_drawn_by_the_seed(tmp_path):
+    for i in range(9):
+        write_cloud(tmp_path / "a", f"x_{i}.ply", clouds(1, 16)[0])
+        if i < 3:
+            write_cloud(tmp_path / "b", f"x_{i}.ply", clouds(1, 16)[0])
+
+    def drawn(seed):
+        chosen = shape_sets.plan(tmp_path / "a", tmp_path / "b", paired=False, seed=seed)
+        ((generated, reference),) = chosen.groups.values()
+        assert len(set(generated)) == len(set(reference)) == 3
+        return generated
+
+    assert drawn(0) == drawn(0) == sorted(drawn(0)) != drawn(1)
 
 
 def test_one_pair_has_no_1_nna(tmp_path):
@@ -234,8 +289,8 @@ def test_bad_folders_are_one_line(tmp_path):
 
 
 @pytest.mark.parametrize("args, text", [
-    (["--points", 15], "--points must be at least 16"),
-    (["--seed", -1], "--seed must be at least 0"),
+    (["--points", 15], "--points"),
+    (["--seed", -1], "--seed"),
     (["--threshold", 0], "--threshold must be above 0"),
     (["--threshold", "nan"], "--threshold must be above 0"),
     (["--metric", "hausdorff"], "--metric"),
@@ -245,16 +300,19 @@ def test_wrong_options_are_named(tmp_path, args, text):
     assert text in error_of(run(tmp_path, tmp_path, *args), 2)
 
 
-def test_json_into_a_missing_folder(folders, tmp_path):
-    line = error_of(run(*folders, "--json", tmp_path / "none" / "x.json"), 1)
-    assert "none" in line and "must exist" in line
+@pytest.mark.parametrize("target, text", [
+    ("none/x.json", "must exist"), ("a", "is a folder"), ("there.json", "--overwrite"),
+])  # fmt: skip
+def test_a_bad_target_is_found_before_anything_is_read(folders, tmp_path, target, text):
+    (tmp_path / "there.json").write_text("mine")
+    (folders[0] / "box_1.glb").write_bytes(b"glTF")  # would be an error, were it read
+    assert text in error_of(run(*folders, "--json", tmp_path / target), 1)
+    assert (tmp_path / "there.json").read_text() == "mine"
 
 
 def test_progress_counts_to_the_end(folders):
-    settings = evaluate.Settings(points=32)
     chosen = shape_sets.plan(*folders, paired=False, seed=0)
     for metric in ("cd", "emd"):
         seen = []
         evaluate.evaluate(chosen, evaluate.Settings(points=32, metric=metric), seen.append)
         assert len(seen) == 2 * chosen.shapes == 40
-    assert evaluate.table(evaluate.evaluate(chosen, settings), settings).count("\n") == 3

@@ -66,6 +66,14 @@ def test_nearest_and_coverage_by_hand():
         metrics.nearest(np.zeros((0, 3)))
 
 
+def test_coverage_counts_reference_shapes_that_are_reached():
+    """Both generated shapes are nearest to the first of four; each of four is nearest to one."""
+    matrix = np.array([[1.0, 2.0, 3.0, 4.0], [1.5, 1.75, 2.5, 6.0]])
+    coverage, mmd = metrics.coverage_mmd(matrix)
+    assert coverage == 0.25  # of 4, not of 2; nearest of the rows, not of the columns
+    assert mmd == pytest.approx((1 + 1.75 + 2.5 + 4) / 4)
+
+
 # -- normalisation, occupancy, single shapes ------------------------------------------------------
 
 

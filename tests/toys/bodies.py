@@ -40,6 +40,13 @@ def tube(start, end, radius=0.06, rings=41, sides=12, closed=True):
     return vertices, faces
 
 
+def together(*parts):
+    """(vertices, faces) of several meshes as one."""
+    begin = np.cumsum([0, *(len(vertices) for vertices, _ in parts)])
+    faces = [faces + k for k, (_, faces) in zip(begin, parts, strict=False)]
+    return np.concatenate([vertices for vertices, _ in parts]), np.concatenate(faces)
+
+
 def tubes(joints, parents, radius=0.05, count=300, seed=0):
     """Points and outward normals of tubes around bones, without the parts inside other tubes."""
     rng = np.random.default_rng(seed)

@@ -10,6 +10,7 @@ from geoflow.joints.model import JointPredictor
 from geoflow.model.checkpoint import save_checkpoint
 from geoflow.networks import build_network
 from geoflow.recipes import get_recipe
+from geoflow.training.recipe import set_fields
 from geoflow.training.trainer import Trainer, start_processes
 from toys.bodies import toy
 
@@ -59,10 +60,9 @@ def write_tiny(folder: Path, *, spoil: float | None = None, cloud: bool = False)
 
 def trainer_of(recipe, **changes):
     """A small trainer of a recipe of joints, on 16 stick figures."""
-    recipe = dataclasses.replace(
-        get_recipe(recipe), network_arguments=SMALL, batch=8, warmup=10, ema=0.95,
-        cumulative_ema=0.95, learning_rate=2e-3, **changes,
-    )  # fmt: skip
+    values = {"batch": 8, "warmup": 10, "ema": 0.95, "cumulative_ema": 0.95, "learning_rate": 2e-3}
+    settings = [f"{name}={value}" for name, value in (values | changes).items()]
+    recipe = set_fields(dataclasses.replace(get_recipe(recipe), network_arguments=SMALL), settings)
     source = CharacterSource(
         [toy(k) for k in range(16)], torch.device("cpu"), size=128, augment=False
     )
