@@ -17,7 +17,8 @@ import numpy as np
 
 from geoflow.checks import one_of
 from geoflow.geometry.mesh import vertex_normals
-from geoflow.io.meshes import CLAY, check_mesh
+from geoflow.io.arrays import check_mesh
+from geoflow.io.meshes import CLAY
 from geoflow.joints.skin import Skin
 from geoflow.joints.tree import check_skeleton
 

@@ -13,7 +13,7 @@ from geoflow.files import check_target, write_atomically
 from geoflow.geometry.frames import fit_frame
 from geoflow.geometry.pointcloud import sample_surface
 from geoflow.geometry.visible import sample_outside
-from geoflow.io.meshes import check_mesh
+from geoflow.io.arrays import check_mesh
 from geoflow.joints.glb import rigged_glb
 from geoflow.joints.model import MOST_POINTS, JointPredictor
 from geoflow.joints.names import name_joints
