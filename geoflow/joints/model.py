@@ -140,7 +140,10 @@ class JointPredictor(FlowModel):
         how = {"steps": steps, "category": category, "seed": seed}
         ends = self.travel(points, normals, **how, cumulative=cumulative, on_step=on_step)
         found = self._skeleton(ends, points, normals, category)
-        return replace(found, joints=frame.back(found.joints).astype(np.float32))
+        placed = (
+            found.joints / (frame.longest / frame.side) + frame.centre
+        )  # `back` rounds elsewhere
+        return replace(found, joints=placed.astype(np.float32))
 
     def _skeleton(
         self, ends: np.ndarray, points: np.ndarray, normals: np.ndarray, category: str

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geoflow.geometry.frames import fit_frame
+from geoflow.geometry.frames import fit_frame, from_y_up
 from geoflow.geometry.pointcloud import sample_surface
 from geoflow.geometry.visible import sample_outside
 from geoflow.io.meshes import check_mesh
@@ -79,5 +79,6 @@ def rig_mesh(
     check()
     joints, parents = found.joints.astype(np.float64), found.parents
     skin = skin_mesh(standing, faces, joints, parents)
-    names, placed = name_joints(joints, parents), frame.back(joints)
+    placed = from_y_up(joints / (frame.longest / frame.side), up) + frame.centre
+    names = name_joints(joints, parents)
     return RiggedMesh(vertices, faces, placed, parents, found.confidence, names, skin, up)
