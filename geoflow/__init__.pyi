@@ -24,7 +24,7 @@ from .joints.model import JointPredictor as JointPredictor
 from .joints.model import Skeleton as Skeleton
 from .joints.rig import RiggedMesh as RiggedMesh
 from .joints.rig import rig_mesh as rig_mesh
-from .joints.rig import write_rig as write_rig
+from .joints.write import write_rig as write_rig
 from .pretrained import load as load
 from .pretrained import load_generator as load_generator
 from .pretrained import load_joint_predictor as load_joint_predictor

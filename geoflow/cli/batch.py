@@ -12,7 +12,7 @@ from geoflow import __version__
 from geoflow.clouds.model import CloudShape
 from geoflow.files import check_folder, check_target, write_atomically
 from geoflow.io.meshes import write_mesh
-from geoflow.io.ply import ply_header, ply_rows
+from geoflow.io.ply import write_cloud
 from geoflow.model.maker import Maker, Request, category_among
 from geoflow.shapes.model import MeshRequest, Shape
 
@@ -141,8 +141,7 @@ class Batch:
         entry = {"index": shape.index, "file": name, "category": shape.category}
         if isinstance(shape, CloudShape):
             check_target(path, overwrite=self.replace)
-            head = ply_header(len(shape.points), coloured=False)
-            write_atomically(path, head + ply_rows(shape.points), sync=False)
+            write_cloud(path, [shape.points], len(shape.points))
             known = {"points": len(shape.points)}
         else:
             mesh = shape.mesh

@@ -34,6 +34,8 @@ class Kind(StrEnum):
 
 SUFFIXES = {RigFormat.glb: ".glb", RigFormat.rignet_txt: ".txt", RigFormat.json: ".json"}
 FEW_JOINTS = 4
+OUT_HELP = ".glb (mesh, skeleton, weights), .txt (RigNet's text) or .json (skeleton alone)."
+CATEGORY_HELP = "body: the 22 joints of a human; creature: any rig; any: the network decides."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,14 +43,7 @@ class Options:
     """Of `geoflow joints`."""
 
     mesh: Annotated[Path, typer.Argument(help="Mesh of a character, upright and facing its front.")]
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            "-o",
-            help=".glb (mesh, skeleton, weights), .txt (RigNet's text) or .json (skeleton alone).",
-        ),
-    ] = Path("rig.glb")
+    out: Annotated[Path, typer.Option("--out", "-o", help=OUT_HELP)] = Path("rig.glb")
     steps: Steps = 2
     format: Annotated[
         RigFormat | None,
@@ -57,13 +52,7 @@ class Options:
     up: Annotated[
         Up, typer.Option(help="y for a character that faces +z, z for one that faces -y (Blender).")
     ] = Up.y
-    category: Annotated[
-        Kind,
-        typer.Option(
-            help="body: the 22 joints of a human; creature: any rig; any: the network decides.",
-            case_sensitive=False,
-        ),
-    ] = Kind.any
+    category: Annotated[Kind, typer.Option(help=CATEGORY_HELP, case_sensitive=False)] = Kind.any
     render: Annotated[
         Path | None, typer.Option(help="PNG to draw: skeleton from two sides, and a pose.")
     ] = None
@@ -71,15 +60,6 @@ class Options:
     checkpoint: Checkpoint = "characters"
     device: Where = Device.auto
     overwrite: Overwrite = False
-
-    def check(self) -> None:
-        """What can be checked before torch is imported."""
-        wanted = list(SUFFIXES.values()) if self.format is None else [SUFFIXES[self.format]]
-        if self.out.suffix.lower() not in wanted:
-            kind = f" for {self.format.value}" if self.format else ""
-            raise UsageError(f"--out must end in {' '.join(wanted)}{kind}; got {self.out}")
-        check_target(self.out, overwrite=self.overwrite)
-        check_picture(self.render, overwrite=self.overwrite)
 
 
 @command(Options)
@@ -89,9 +69,14 @@ def joints(o: Options) -> None:
     Left is the character's own left: +x for a mesh that faces +z.
     """
     begin = time.monotonic()
-    o.check()
+    wanted = list(SUFFIXES.values()) if o.format is None else [SUFFIXES[o.format]]
+    if o.out.suffix.lower() not in wanted:
+        kind = f" for {o.format.value}" if o.format else ""
+        raise UsageError(f"--out must end in {' '.join(wanted)}{kind}; got {o.out}")
+    check_target(o.out, overwrite=o.overwrite)
+    check_picture(o.render, overwrite=o.overwrite)
     from geoflow.io.meshes import read_mesh
-    from geoflow.joints.rig import rig_mesh, write_rig
+    from geoflow.joints import rig_mesh, write_rig
     from geoflow.pretrained import load_joint_predictor
 
     if o.render is not None:

@@ -84,7 +84,7 @@ def reconstruct(o: Options) -> None:
     """Make a closed mesh of a sparse cloud, in the cloud's own frame and unit (see --out)."""
     begin = time.monotonic()
     o.check()
-    from geoflow.io.meshes import check_digits
+    from geoflow.io.arrays import check_digits
     from geoflow.shapes.reconstruct import reconstruct as make
 
     scan, given = _read(o.cloud, (o.up or Up.y).value)

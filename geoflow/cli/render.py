@@ -40,11 +40,6 @@ def render(o: Options) -> None:
     from geoflow.render.sheet import render_sheet
 
     with progress_bar("drawing", len(paths)) as advance:
-        render_sheet(
-            paths,
-            o.out,
-            columns=o.columns,
-            overwrite=o.overwrite,
-            progress=lambda done, total: advance(""),
-        )
+        how = {"columns": o.columns, "overwrite": o.overwrite}
+        render_sheet(paths, o.out, **how, progress=lambda done, total: advance(""))
     print(f"{len(paths)} shapes in {o.out}")

@@ -46,12 +46,13 @@ def sample(o: Options) -> None:
     if o.out.suffix.lower() != ".ply":
         raise UsageError(f"--out must end in .ply; got {o.out}")
     check_target(o.out, overwrite=o.overwrite)
+    from geoflow.io.ply import write_cloud
     from geoflow.pretrained import load_surface
-    from geoflow.surface.model import BLOCK, counted, write_cloud
+    from geoflow.surface.model import BLOCK, counted
 
     model = load_surface(o.run, o.device.value)
     coloured = model.frame.channels == 6
     with progress_bar("sampling", -(-o.n // BLOCK)) as advance:
         blocks = counted(model.stream(o.n, o.steps, o.seed), advance)
-        write_cloud(o.out, blocks, o.n, coloured)
+        write_cloud(o.out, blocks, o.n, coloured=coloured)
     print(f"{o.n:,} points, {o.steps} calls each, in {o.out}; {time.monotonic() - begin:.1f} s")

@@ -45,7 +45,7 @@ class Frame:
 
     def back(self, points: FloatArray) -> Points:
         """The inverse of `into_cube`."""
-        return from_y_up(points, self.up) * (self.side / self.longest) + self.centre
+        return from_y_up(points, self.up) / (self.longest / self.side) + self.centre
 
 
 def fit_frame(points: FloatArray, up: str = "y", longest: float = LONGEST) -> Frame:

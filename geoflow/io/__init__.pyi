@@ -1,11 +1,13 @@
+from .arrays import check_digits as check_digits
 from .colours import Colours as Colours
 from .colours import read_coloured_mesh as read_coloured_mesh
+from .colours import read_npz_mesh as read_npz_mesh
 from .meshes import Z_UP as Z_UP
-from .meshes import check_digits as check_digits
 from .meshes import read_cloud as read_cloud
 from .meshes import read_mesh as read_mesh
 from .meshes import write_mesh as write_mesh
 from .ply import ply_header as ply_header
 from .ply import ply_rows as ply_rows
+from .ply import write_cloud as write_cloud
 from .strangers import read_user_cloud as read_user_cloud
 from .strangers import read_user_mesh as read_user_mesh

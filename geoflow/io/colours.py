@@ -1,4 +1,4 @@
-"""A user's mesh file with its colours: of vertices or faces, or pictures inside of the file."""
+"""A user's mesh with its colours: of vertices or faces, or pictures inside of the file."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoflow.io import meshes as export
+from geoflow.io.arrays import check_mesh
 
 MAX_PIXELS = 64 << 20
 GREY = (170, 170, 170)
@@ -50,6 +51,47 @@ def read_coloured_mesh(
         path, lambda part, faces: looks.append(_look_of(part, faces, name))
     )
     return whole, all_faces, _join(looks)
+
+
+def read_npz_mesh(
+    path: export.PathLike,
+) -> tuple[NDArray[np.float64], NDArray[np.int64], Colours | None]:
+    """An .npz of arrays -> vertices (V, 3), faces (F, 3), colours or None.
+
+    The arrays are `vertices`, `faces` and perhaps `colours` (V, 3), RGB in [0, 1].
+
+    Raises:
+        ValueError: The file is missing or damaged, or an array is not what it must be.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise ValueError(f"{str(path)!r} must be an existing file; it is not; check the path")
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            held = {
+                name: arrays[name] for name in ("vertices", "faces", "colours") if name in arrays
+            }
+    except Exception as error:  # numpy and zipfile raise whatever they run into
+        reason = (str(error).splitlines() or [""])[0][:120]
+        raise ValueError(
+            f"{path.name}: cannot be read as .npz ({reason}); save it again"
+        ) from error
+    if not held.keys() >= {"vertices", "faces"}:
+        raise ValueError(
+            f"{path.name}: must hold the arrays vertices and faces; it has {sorted(held)}; "
+            "save them with numpy.savez"
+        )
+    if not np.issubdtype(held["vertices"].dtype, np.number):
+        raise ValueError(f"{path.name}: vertices must be numbers; given {held['vertices'].dtype}")
+    check_mesh(held["vertices"], held["faces"], path.name)
+    vertices, faces = held["vertices"].astype(np.float64), held["faces"].astype(np.int64)
+    if "colours" not in held:
+        return vertices, faces, None
+    rgb = held["colours"]
+    good = rgb.shape == vertices.shape and np.issubdtype(rgb.dtype, np.floating)
+    if not (good and (rgb >= 0).all() and (rgb <= 1).all()):
+        raise ValueError(f"{path.name}: colours must be (V, 3) RGB in [0, 1]; save them again")
+    return vertices, faces, Colours(rgb.astype(np.float32)[faces])
 
 
 @dataclass

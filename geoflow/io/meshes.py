@@ -26,15 +26,14 @@ from numpy.typing import NDArray
 from geoflow.checks import one_of
 from geoflow.files import check_target, write_atomically
 from geoflow.geometry import mesh
-from geoflow.geometry.frames import UPS, Frame, from_y_up, to_y_up
+from geoflow.geometry.frames import UPS, from_y_up, to_y_up
 from geoflow.geometry.pointcloud import sample_surface
 from geoflow.io import text as filetext
+from geoflow.io.arrays import FloatArray, IntArray, check_mesh, check_points
 
 if TYPE_CHECKING:
     import trimesh
 
-FloatArray = NDArray[np.floating[Any]]
-IntArray = NDArray[np.integer[Any]]
 PathLike = str | os.PathLike[str]
 
 WRITTEN = (".obj", ".glb", ".stl", ".ply", ".3mf")
@@ -44,7 +43,6 @@ Z_UP = (".stl", ".3mf")
 UP_FIXED = (".glb", *Z_UP)  # whatever reads such a file knows its up axis; others leave it open
 CLAY = (0.74, 0.70, 0.65, 1.0)  # base colour, linear RGBA
 MAX_BYTES = 256 << 20  # users' files, unpacked
-MAX_COORDINATE = 1e9
 
 
 class NoFacesError(ValueError):
@@ -112,71 +110,6 @@ def write_mesh(
     return path
 
 
-def check_mesh(vertices: FloatArray, faces: IntArray, name: str = "mesh") -> None:
-    """(V, 3), (F, 3): non-empty, finite, every index a vertex.
-
-    Raises:
-        ValueError: One of these does not hold; the text starts with `name`.
-    """
-    shapes = f"vertices {np.shape(vertices)}, faces {np.shape(faces)}"
-    if vertices.ndim != 2 or faces.ndim != 2 or vertices.shape[1] != 3 or faces.shape[1] != 3:
-        raise ValueError(f"{name}: arrays must be (V, 3) and (F, 3); given {shapes}; reshape them")
-    if len(vertices) == 0 or len(faces) == 0:
-        raise ValueError(f"{name}: needs at least one face; given {shapes}; nothing to work with")
-    if not np.issubdtype(faces.dtype, np.integer):
-        raise ValueError(f"{name}: faces must be integers; given {faces.dtype}; convert them")
-    _check_coordinates(vertices, name)
-    low, high = int(faces.min()), int(faces.max())
-    if low < 0 or high >= len(vertices):
-        raise ValueError(
-            f"{name}: face indices must lie in 0..{len(vertices) - 1}; they span {low}..{high}; "
-            "the file is damaged or its faces belong to other vertices"
-        )
-
-
-def check_points(points: FloatArray, name: str) -> None:
-    """(N, 3): at least one point, all finite.
-
-    Raises:
-        ValueError: it is not so; the text starts with `name`.
-    """
-    if points.ndim != 2 or points.shape[1] != 3:
-        raise ValueError(f"{name}: points must be (N, 3); given {points.shape}; reshape them")
-    if len(points) == 0:
-        raise ValueError(f"{name}: must hold at least one point; it has none; check the export")
-    _check_coordinates(points, name)
-
-
-def _check_coordinates(points: FloatArray, name: str) -> None:
-    good = np.abs(points) <= MAX_COORDINATE  # False for NaN too
-    if not good.all():
-        raise ValueError(
-            f"{name}: coordinates must be finite and within +-{MAX_COORDINATE:g}; "
-            f"{int((~good).any(axis=1).sum())} of {len(points)} points are not; repair or drop them"
-        )
-
-
-def check_digits(suffix: str, frame: Frame) -> None:
-    """Whether a format's numbers are fine enough for a shape that may lie far from the origin.
-
-    Args:
-        suffix: .obj, .glb, .ply, .stl or .3mf.
-        frame: where the shape is.
-
-    Raises:
-        ValueError: they are not.
-    """
-    far = float(np.abs(frame.centre).max()) + frame.side / 2
-    text = suffix in (".obj", ".3mf")
-    step = max(1e-12, 1e-15 * far) if text else float(np.spacing(np.float32(far)))
-    if step > frame.side / 2000:
-        hint = "move the cloud to the origin or scale it" if text else "write .obj, or move it"
-        raise ValueError(
-            f"{suffix} must tell a 2,000th of the cloud's longest side apart; that is "
-            f"{frame.side:g} at coordinates up to {far:g}; {hint}"
-        )
-
-
 def _encode_with_trimesh(
     suffix: str,
     vertices: FloatArray,
@@ -203,12 +136,11 @@ def _encode_with_trimesh(
         process=False,
         visual=TextureVisuals(material=material),
     )
-    options: dict[str, dict[str, Any]] = {
+    options: dict[str, Any] = {
         ".glb": {"include_normals": True},
         ".ply": {"vertex_normal": True},
-        ".stl": {},
     }
-    data = whole.export(file_type=suffix[1:], **options[suffix])
+    data = whole.export(file_type=suffix[1:], **options.get(suffix, {}))
     assert isinstance(data, bytes)
     return data
 

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from geoflow.files import open_atomically
+
 _POSITION = [("x", "<f4"), ("y", "<f4"), ("z", "<f4")]
 _COLOUR = [("red", "u1"), ("green", "u1"), ("blue", "u1")]
+
+
+def write_cloud(
+    path: Path, blocks: Iterable[NDArray[np.floating[Any]]], count: int, *, coloured: bool = False
+) -> None:
+    """Writes blocks of points, `count` in all, as they come; whole or not at all.
+
+    Raises:
+        ValueError: a point is not finite, or the blocks hold another number of points.
+        OSError: the disk is full or the folder not writable.
+    """
+    with open_atomically(path, sync=False) as file:
+        file.write(ply_header(count, coloured=coloured))
+        held = 0
+        for block in blocks:
+            file.write(ply_rows(block))
+            held += len(block)
+        if held != count:
+            raise ValueError(f"blocks must hold count={count} points in all; they held {held}")
 
 
 def ply_header(count: int, *, coloured: bool) -> bytes:

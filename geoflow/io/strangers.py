@@ -17,13 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geoflow.io.meshes import (
-    PathLike,
-    check_mesh,
-    check_points,
-    read_cloud,
-    read_mesh,
-)
+from geoflow.io.arrays import check_mesh, check_points
+from geoflow.io.meshes import PathLike, read_cloud, read_mesh
 
 MAX_FACES = 2_000_000
 DRAWN, MAX_POINTS = 20_000, 1_000_000

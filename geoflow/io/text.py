@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 import zipfile
 from typing import Any
 
@@ -115,7 +116,7 @@ def obj(
 
 
 def parse_obj(data: bytes) -> Arrays | None:
-    """The inverse of `obj`, ten times as fast as a reader of any OBJ.
+    """The inverse of `obj`, several times as fast as a reader of any OBJ.
 
     Returns:
         vertices, faces, normals as `obj` took them; None where `data` is not just what it writes.
@@ -125,42 +126,27 @@ def parse_obj(data: bytes) -> Arrays | None:
         return None
     vertices = _parse_rows(data[len(OBJ_HEAD) : normals_at], b"v ", 3)
     normals = _parse_rows(data[normals_at : faces_at - 4], b"vn ", 3)
-    corners = _parse_rows(data[faces_at:], b"f ", 6)
+    corners = _parse_rows(data[faces_at:].replace(b"//", b" "), b"f ", 6, np.int64)
     if vertices is None or normals is None or corners is None or vertices.shape != normals.shape:
         return None
-    faces = corners[:, ::2].astype(np.int64)
+    faces = corners[:, ::2]
     return (vertices, faces - 1, normals) if (corners[:, 1::2] == faces).all() else None
 
 
-_IN_NUMBER = np.isin(np.arange(256), list(b"-.0123456789"))
-
-
-def _parse_rows(block: bytes, word: bytes, count: int) -> NDArray[np.float64] | None:
-    """Lines of `word` and `count` numbers, all of as many decimals -> (N, count), or None."""
-    text = np.frombuffer(block, dtype=np.uint8)
-    inside = _IN_NUMBER[text]
-    edges = np.flatnonzero(inside[1:] != inside[:-1]) + 1
+def _parse_rows(
+    block: bytes, word: bytes, count: int, kind: type[Any] = np.float64
+) -> NDArray[Any] | None:
+    """Lines of `word` and `count` numbers -> (N, count), or None."""
     lines = block.count(b"\n")
-    if lines * count * 2 != len(edges) or block.count(word) != lines or not block.endswith(b"\n"):
+    if block.count(word) != lines or not block.endswith(b"\n"):
         return None
-    start, end = edges[::2], edges[1::2]
-    points = np.flatnonzero(text == ord("."))
-    decimals = int(end[0] - points[0] - 1) if len(points) else 0
-    start = start + (negative := text[start] == ord("-"))
-    longest = int((end - start).max(initial=0))
-    if decimals and not (len(points) == len(end) and (end - points == decimals + 1).all()):
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # numpy only warns of what is no number
+            numbers = np.fromstring(block.replace(word, b""), kind, sep=" ")
+    except (DeprecationWarning, ValueError):
         return None
-    if longest > 16 or block.count(b"-") != negative.sum():  # beyond float64, or a sign elsewhere
-        return None
-    value, power = np.zeros(len(end), dtype=np.int64), 1
-    for back in range(1, longest + 1):  # from the last digit to the first
-        if decimals and back == decimals + 1:
-            continue  # the point
-        digit = text[end - back] - ord("0")
-        value += np.where(end - back >= start, digit, 0) * np.int64(power)
-        power *= 10
-    value[negative] *= -1
-    return (value / 10.0**decimals).reshape(lines, count)
+    return numbers.reshape(lines, count) if len(numbers) == lines * count else None
 
 
 def three_mf(vertices: NDArray[np.floating[Any]], faces: NDArray[np.integer[Any]]) -> bytes:

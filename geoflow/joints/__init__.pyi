@@ -6,7 +6,6 @@ from .model import Skeleton as Skeleton
 from .picture import skeleton_parts as skeleton_parts
 from .rig import RiggedMesh as RiggedMesh
 from .rig import rig_mesh as rig_mesh
-from .rig import write_rig as write_rig
 from .rigs import Character as Character
 from .rigs import read_characters as read_characters
 from .rigs import write_characters as write_characters
@@ -16,4 +15,4 @@ from .scores import match_joints as match_joints
 from .scores import mean_scores as mean_scores
 from .scores import tree_recall as tree_recall
 from .skin import Skin as Skin
-from .skin import pose_mesh as pose_mesh
+from .write import write_rig as write_rig

@@ -8,40 +8,15 @@ joint into several.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 
-@dataclass(frozen=True)
-class Clusters:
-    """Joints found.
-
-    Attributes:
-        joints: (J, 3) float32, those of most points first.
-        confidence: (J,) float32 in [0, 1]: the share of a joint's points that lie within the
-            bandwidth of it, times how far its density stands out.
-        owner: (N,) int64 the joint of every point, -1 for points of none.
-    """
-
-    joints: np.ndarray
-    confidence: np.ndarray
-    owner: np.ndarray
-
-
 def agreement(starts: np.ndarray, ends: np.ndarray, width: float = 0.015) -> np.ndarray:
-    """How far neighbours on the surface travelled to the same place.
+    """(N, 3) surface points, (N, 3) where they went -> (N,) weights in [0.03, 1].
 
     Between the regions of two joints points end anywhere on the way from one to the other, and
-    a density has a bridge there. Their neighbours end elsewhere; that gives them away.
-
-    Args:
-        starts: (N, 3) surface points.
-        ends: (N, 3) where they went.
-        width: spread of the neighbours' ends at which a point counts for a third.
-
-    Returns:
-        (N,) weights in [0.03, 1].
+    a density has a bridge there. Their neighbours on the surface end elsewhere; that gives them
+    away. Where the neighbours' ends spread by `width`, a point counts for a third.
     """
     from scipy.spatial import KDTree
 
@@ -54,18 +29,18 @@ def agreement(starts: np.ndarray, ends: np.ndarray, width: float = 0.015) -> np.
 
 def cluster_joints(
     points: np.ndarray,
-    weights: np.ndarray | None = None,
+    weights: np.ndarray,
     bandwidth: float = 0.012,
     *,
     reach: float = 2.0,
     prominence: float = 0.7,
     least: float = 0.0025,
-) -> Clusters:
+) -> tuple[np.ndarray, np.ndarray]:
     """Groups points that travelled to joints.
 
     Args:
-        points: (N, 3) where the points ended, in the frame of longest side 1.8.
-        weights: (N,) positive, see `agreement`; None: all 1.
+        points: (N, 3) finite, where the points ended, in the frame of longest side 1.8.
+        weights: (N,) positive, see `agreement`.
         bandwidth: standard deviation of the density's kernel.
         reach: points nearer than this many bandwidths are neighbours.
         prominence: a peak is joined to a higher one unless the saddle between them is below this
@@ -73,28 +48,33 @@ def cluster_joints(
         least: share of the weight that a joint must gather.
 
     Returns:
-        at least one joint.
-
-    Raises:
-        ValueError: points that are not (N, 3), none, or not finite.
+        (J, 3) float32 joints, at least one, those of most points first; and (J,) float32 confidence
+        in [0, 1]: the share of a joint's points that lie within two bandwidths of it, times how far
+        its density stands out.
     """
     from scipy.spatial import KDTree
 
-    points = np.asarray(points, np.float64)
-    if points.ndim != 2 or points.shape[1] != 3 or not len(points):
-        raise ValueError(f"points must have shape (N, 3), N at least 1; got {points.shape}")
-    if not np.isfinite(points).all():
-        raise ValueError("points must be finite; they hold NaN or infinity")
-    tree = KDTree(points)
-    pairs = tree.query_pairs(reach * bandwidth, output_type="ndarray")
+    points, weights = points.astype(np.float64), weights.astype(np.float64)
+    pairs = KDTree(points).query_pairs(reach * bandwidth, output_type="ndarray")
     lengths = np.linalg.norm(points[pairs[:, 0]] - points[pairs[:, 1]], axis=1)
     kernel = np.exp(-0.5 * (lengths / bandwidth) ** 2)
-    weights = np.ones(len(points)) if weights is None else np.asarray(weights, np.float64)
     density = weights.copy()
     density += np.bincount(pairs[:, 0], kernel * weights[pairs[:, 1]], len(points))
     density += np.bincount(pairs[:, 1], kernel * weights[pairs[:, 0]], len(points))
     root, saddle = _climb(pairs, density, prominence)
-    return _collect(points, weights, root, saddle, density, bandwidth, least)
+    peaks, group = np.unique(root, return_inverse=True)
+    mass = np.bincount(group, weights)
+    order = np.argsort(-mass, kind="stable")
+    joints, confidence = [], []
+    for k in [k for k in order if mass[k] >= least * weights.sum()] or order[:1]:
+        mine = group == k
+        # the mean of the dense part: stragglers on the way between joints do not pull
+        weight = weights[mine] * density[mine]
+        place = weight @ points[mine] / weight.sum()
+        close = np.linalg.norm(points[mine] - place, axis=1) < 2 * bandwidth
+        joints.append(place)
+        confidence.append(close.mean() * (1 - saddle[peaks[k]] / density[peaks[k]]))
+    return np.array(joints, np.float32), np.array(confidence, np.float32)
 
 
 def _climb(
@@ -103,15 +83,13 @@ def _climb(
     """(N,) the peak of every point, and (N,) the highest saddle of a peak (0 where alone)."""
     count = len(density)
     order = np.argsort(-density, kind="stable")
-    rank = np.empty(count, np.int64)
-    rank[order] = np.arange(count)
+    rank = np.argsort(order)
     # edges to the denser end, sorted by the point that they are met at
     late = np.where(rank[pairs[:, 0]] > rank[pairs[:, 1]], pairs[:, 0], pairs[:, 1])
     soon = pairs.sum(1) - late
     by = np.lexsort((rank[soon], rank[late]))
     late, soon = late[by], soon[by]
-    begin = np.searchsorted(rank[late], np.arange(count))
-    end = np.searchsorted(rank[late], np.arange(count), side="right")
+    ends = np.searchsorted(rank[late], np.arange(count + 1)).tolist()
     # Lists: Python reads numbers out of them several times faster than out of arrays.
     above, saddle = list(range(count)), [0.0] * count
     level, near = density.tolist(), soon.tolist()
@@ -122,7 +100,7 @@ def _climb(
             k = above[k]
         return k
 
-    for point, start, stop in zip(order.tolist(), begin.tolist(), end.tolist(), strict=True):
+    for point, start, stop in zip(order.tolist(), ends, ends[1:], strict=False):
         around = near[start:stop]
         if not around:
             continue
@@ -136,30 +114,3 @@ def _climb(
                 saddle[low] = max(saddle[low], level[point])
                 saddle[high] = max(saddle[high], level[point])
     return np.array([top(k) for k in range(count)]), np.array(saddle)
-
-
-def _collect(
-    points: np.ndarray,
-    weights: np.ndarray,
-    root: np.ndarray,
-    saddle: np.ndarray,
-    density: np.ndarray,
-    bandwidth: float,
-    least: float,
-) -> Clusters:
-    peaks, group = np.unique(root, return_inverse=True)
-    mass = np.bincount(group, weights)
-    order = np.argsort(-mass, kind="stable")
-    enough = [k for k in order if mass[k] >= least * weights.sum()] or [order[0]]
-    joints, confidence = [], []
-    owner = np.full(len(points), -1, np.int64)
-    for k in enough:
-        mine = group == k
-        owner[mine] = len(joints)
-        # the mean of the dense part: stragglers on the way between joints do not pull
-        weight = weights[mine] * density[mine]
-        place = weight @ points[mine] / weight.sum()
-        close = np.linalg.norm(points[mine] - place, axis=1) < 2 * bandwidth
-        joints.append(place)
-        confidence.append(close.mean() * (1 - saddle[peaks[k]] / density[peaks[k]]))
-    return Clusters(np.array(joints, np.float32), np.array(confidence, np.float32), owner)

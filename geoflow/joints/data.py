@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
+from torch.nn.utils.rnn import pad_sequence
 
+from geoflow.checks import one_of
 from geoflow.flow.condition import Condition
 from geoflow.geometry.frames import LONGEST
 from geoflow.joints.rigs import Character, read_characters
@@ -19,11 +23,11 @@ from geoflow.render.quick import draw_clouds
 
 HELD_OUT_PACKS = ("fish_pack", "kaykit")
 """Never trained on, wherever they are found."""
-CATEGORIES = ("body", "creature")
-BODY_SHARE = 0.4
-MOST_JOINTS = 255
+SHARES = {"body": 0.4, "creature": 0.6}
+"""Of the categories in a batch."""
 PROPORTIONS = {"body": 0.5, "creature": 0.0}
 """Share of a category's samples that get other proportions."""
+MOST_JOINTS = 255
 
 
 def assign_points(points: np.ndarray, joints: np.ndarray, least: int) -> np.ndarray:
@@ -33,8 +37,7 @@ def assign_points(points: np.ndarray, joints: np.ndarray, least: int) -> np.ndar
     that none like it has taken, up to `least`; the smallest first.
 
     Args:
-        points: (N, 3).
-        joints: (J, 3).
+        points, joints: (N, 3), (J, 3).
         least: points that every joint owns, where there are enough.
 
     Returns:
@@ -78,44 +81,31 @@ class CharacterSource:
         augment: bool = True,
     ) -> None:
         _check(characters, size)
-        self.categories: list[str] = list(CATEGORIES)
-        self.device, self.size = device, size
-        self.augment = augment
-        self.packs = sorted({c.pack for c in characters})
-        most = max(len(c.points) for c in characters)
-        joints = max(len(c.joints) for c in characters)
-        stored = np.zeros((len(characters), most, 6), np.float16)
-        owner = np.zeros((len(characters), most), np.uint8)
-        rarity = np.zeros((len(characters), most), np.float32)  # 0 marks padding
-        places = np.zeros((len(characters), joints, 3), np.float32)
-        for k, c in enumerate(characters):
-            n = len(c.points)
-            stored[k, :n, :3], stored[k, :n, 3:] = c.points, c.normals
-            owner[k, :n] = assign_points(c.points, c.joints, max(4, n // 600))
-            counts = np.bincount(owner[k, :n], minlength=len(c.joints))
-            rarity[k, :n] = counts[owner[k, :n]] ** -0.5
-            places[k, : len(c.joints)] = c.joints
-        self.surface = torch.from_numpy(stored).to(device)
-        self.owner = torch.from_numpy(owner).to(device)
-        self.rarity = torch.from_numpy(rarity).to(device)
-        self.joints = torch.from_numpy(places).to(device)
+        self.categories = list(SHARES)
+        self.device, self.size, self.augment = device, size, augment
+        rows = []
+        for c in characters:
+            surface = np.concatenate((c.points, c.normals), 1).astype(np.float16)
+            owner = assign_points(c.points, c.joints, max(4, len(c.points) // 600))
+            rarity = np.bincount(owner)[owner] ** -0.5  # padding has 0
+            rows.append((surface, owner.astype(np.uint8), rarity.astype(np.float32), c.joints))
+        self.surface, self.owner, self.rarity, self.joints = (
+            pad_sequence(list(map(torch.from_numpy, column)), batch_first=True).to(device)
+            for column in zip(*rows, strict=True)
+        )
         labels = [self.categories.index(c.category) for c in characters]
         self.labels = torch.tensor(labels, device=device)
-        self.proportions = torch.tensor([PROPORTIONS[k] for k in CATEGORIES], device=device)
+        self.proportions = torch.tensor([PROPORTIONS[k] for k in self.categories], device=device)
         shares = _weights(characters).double().cumsum(0)
         self.shares = (shares / shares[-1]).float().to(device)
 
     @classmethod
-    def open(cls, folder: Path, device: torch.device, *, split: str = "train") -> CharacterSource:
-        """Reads every npz of a folder but the held-out packs.
-
-        Categories other than "body" count as "creature".
+    def open(cls, folder: Path, device: torch.device) -> CharacterSource:
+        """Reads every npz of a folder but the held-out packs; what is no body is a creature.
 
         Raises:
-            ValueError: no such file, a damaged one, or an unknown split.
+            ValueError: no such file, or a damaged one.
         """
-        if split != "train":
-            raise ValueError(f'split must be "train", held-out packs are by name; got {split!r}')
         files = sorted(folder.glob("*.npz"))
         if not files:
             raise ValueError(
@@ -124,7 +114,7 @@ class CharacterSource:
             )
         characters = [c for file in files for c in read_characters(file)]
         kept = [c for c in characters if c.pack not in HELD_OUT_PACKS]
-        known = [c if c.category in CATEGORIES else replace(c, category="creature") for c in kept]
+        known = [c if c.category in SHARES else replace(c, category="creature") for c in kept]
         return cls(known, device)
 
     def __len__(self) -> int:
@@ -135,8 +125,7 @@ class CharacterSource:
 
         Args:
             size: B.
-            generator: source of randomness; on the device of the characters nothing waits for a
-                copy.
+            generator: on the device of the characters nothing waits for a copy.
 
         Returns:
             (B, N, 3) float32 the joint of every point, and the condition: labels (B,), and
@@ -191,21 +180,17 @@ def augment(
     """Changes proportions, mirrors, bends, stretches, turns and roughens; joints follow.
 
     Args:
-        points, normals: (B, N, 3).
-        joints: (B, J, 3).
+        points, normals, joints: (B, N, 3), (B, N, 3), (B, J, 3).
         share: (B,) chance that each gets other proportions.
-        generator: source of randomness; best on the device of the points.
+        generator: best on the device of the points.
 
     Returns:
         the three, in the frame again: box of the points centred, longest side 1.8.
     """
-    b, device = len(points), points.device
+    b, even = len(points), partial(uniform, generator, points.device)
 
     def normal(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=generator, device=generator.device).to(device)
-
-    def even(*shape: int) -> Tensor:
-        return uniform(generator, device, *shape)
+        return torch.randn(*shape, generator=generator, device=generator.device).to(points.device)
 
     points, normals, joints = reproportion(points, normals, joints, share, generator)
     waves, phase, height = 2.5 * normal(b, 3, 3), 6.3 * even(b, 1, 3), 0.025 * normal(b, 1, 3)
@@ -216,12 +201,11 @@ def augment(
     points, joints = bend(points), bend(joints)
     side = torch.where(even(b) < 0.5, -1.0, 1.0)
     stretch = torch.exp(0.12 * normal(b, 3))
-    stretch = stretch * torch.stack((side, torch.ones_like(side), torch.ones_like(side)), 1)
+    stretch[:, 0] *= side
     angle = torch.where(even(b) < 0.6, 0.1 * normal(b), math.pi * (2 * even(b) - 1))
     turn = _turns(angle, 1) @ _turns(0.06 * normal(b), 0) @ _turns(0.06 * normal(b), 2)
     points, joints = ((p * stretch[:, None]) @ turn.mT for p in (points, joints))
-    normals = (normals / stretch[:, None]) @ turn.mT
-    normals = torch.nn.functional.normalize(normals, dim=-1)
+    normals = normalize((normals / stretch[:, None]) @ turn.mT, dim=-1)
     points = points + 0.006 * even(b, 1, 1) * normal(*points.shape)
     low, high = points.amin(1, keepdim=True), points.amax(1, keepdim=True)
     scale = LONGEST / (high - low).amax(-1, keepdim=True).clamp(min=1e-6)
@@ -237,11 +221,8 @@ def reproportion(
     Heights are stretched by 1 + b sin(k y + c), widths by exp(a sin(q y + d)), with b up to 0.55
     and a up to 0.45: y goes to the integral of its stretch, x and z to a multiple of themselves.
 
-    Args:
-        points, normals, joints, share, generator: see `augment`.
-
-    Returns:
-        the three; neither centred nor scaled again. Normals follow by the inverse transpose.
+    Arguments as of `augment`; the three come neither centred nor scaled again. Normals follow by
+    the inverse transpose.
     """
     draw = uniform(generator, points.device, len(points), 1, 7)
     some = (draw[..., 0] < share[:, None]).float()
@@ -260,7 +241,7 @@ def reproportion(
     slope = width(y) * a * q * torch.cos(q * y + d)
     across, along = normals[..., 0] / width(y), normals[..., 2] / width(y)
     up = (normals[..., 1] - slope * (x * across + z * along)) / (1 + b * torch.sin(k * y + c))
-    turned = torch.nn.functional.normalize(torch.stack((across, up, along), -1), dim=-1)
+    turned = normalize(torch.stack((across, up, along), -1), dim=-1)
     return move(points), turned, move(joints)
 
 
@@ -289,20 +270,13 @@ def _check(characters: list[Character], size: int) -> None:
                 f"{c.name} must have at least {size} points and at most {MOST_JOINTS} joints; it "
                 f"has {len(c.points)} and {len(c.joints)}; leave it out"
             )
-        if c.category not in CATEGORIES:
-            raise ValueError(
-                f"{c.name}: category must be one of {', '.join(CATEGORIES)}; got {c.category!r}"
-            )
+        one_of(f"{c.name}: category", c.category, SHARES)
 
 
 def _weights(characters: list[Character]) -> Tensor:
     """(C,) how often each is drawn: both categories fixed, packs by the root of their size."""
-    shares = {"body": BODY_SHARE, "creature": 1 - BODY_SHARE}
     packs = Counter((c.category, c.pack) for c in characters)
-    mass = Counter()
-    for (category, _), n in packs.items():
-        mass[category] += n**0.5
-    return torch.tensor(
-        [shares[c.category] / mass[c.category] / packs[c.category, c.pack] ** 0.5
-         for c in characters]
-    )  # fmt: skip
+    share = dict(SHARES)
+    for kind in share:
+        share[kind] /= sum(n**0.5 for (category, _), n in packs.items() if category == kind) or 1
+    return torch.tensor([share[c.category] / packs[c.category, c.pack] ** 0.5 for c in characters])

@@ -7,11 +7,14 @@ spine_1, ..., neck, head, left_collar, left_shoulder, left_elbow, left_wrist.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 SIDES = ("left", "right")
 LEG = ("hip", "knee", "ankle", "foot", "toe")
 ARM = ("collar", "shoulder", "elbow", "wrist", "hand")
+HEAD = ("neck", "head")
 
 
 def name_joints(joints: np.ndarray, parents: np.ndarray) -> list[str]:
@@ -29,11 +32,6 @@ def name_joints(joints: np.ndarray, parents: np.ndarray) -> list[str]:
     """
     found = humanoid(joints, parents)
     return [found.get(k, f"joint_{k}") for k in range(len(joints))]
-
-
-def is_humanoid(joints: np.ndarray, parents: np.ndarray) -> bool:
-    """Whether `name_joints` finds a humanoid."""
-    return bool(humanoid(joints, parents))
 
 
 def humanoid(joints: np.ndarray, parents: np.ndarray) -> dict[int, str]:
@@ -102,12 +100,12 @@ class _Tree:
         neck = [k for k in self.children[spine[-1]] if k not in arms]
         neck = [k for k in neck if self.joints[k, 1] > self.joints[spine[-1], 1]]
         if neck:
-            names |= self._head(max(neck, key=lambda k: self.reach(k, 1)))
+            names |= self._chain("", self.limb(max(neck, key=lambda k: self.reach(k, 1))), HEAD)
         for side, leg, arm in zip(SIDES, legs, arms, strict=True):
-            names |= self._chain(side, self.limb(leg), LEG)
+            names |= self._chain(f"{side}_", self.limb(leg), LEG)
             inner, path = self._arm(arm, middle)
             names |= {inner[0]: "head"} if inner and not neck else {}
-            names |= self._chain(side, path, ARM)
+            names |= self._chain(f"{side}_", path, ARM)
         return names
 
     def _arm(self, k: int, middle: float) -> tuple[list[int], list[int]]:
@@ -118,21 +116,9 @@ class _Tree:
             first += 1
         return path[:first], path[first:]
 
-    def _head(self, k: int) -> dict[int, str]:
-        path = self.limb(k)
-        if len(path) == 1:
-            return {k: "head"}
-        return {path[0]: "neck", path[1]: "head"} | {
-            j: f"head_{n + 1}" for n, j in enumerate(path[2:])
-        }
-
     def _chain(self, side: str, path: list[int], words: tuple[str, ...]) -> dict[int, str]:
-        """Names along a limb; an arm of three joints has no collar."""
-        if words is ARM and len(path) <= 3:
+        """Names along a limb; an arm of three joints has no collar, a head of one no neck."""
+        if len(path) <= {ARM: 3, HEAD: 1}.get(words, 0):
             words = words[1:]
-        out = {}
-        for n, k in enumerate(path):
-            extra = n - len(words) + 1
-            word = words[n] if extra <= 0 else f"{words[-1]}_{extra}"
-            out[k] = f"{side}_{word}"
-        return out
+        more = (f"{words[-1]}_{n}" for n in itertools.count(1))
+        return {k: side + word for k, word in zip(path, itertools.chain(words, more), strict=False)}

@@ -1,15 +1,7 @@
 """Rigged characters on disk: one npz for any number of them, read without pickle.
 
-| key | shape | meaning |
-|---|---|---|
-| name, category | (C,) str | "<pack>/<name>": the pack is what splits are made of |
-| points | (C, N, 3) float16 | surface seen from outside; y up, facing +z, longest side 1.8 |
-| normals | (C, N, 3) int8 | outward unit normals times 127 |
-| joint_offset | (C + 1,) int32 | character c owns joints joint_offset[c] to joint_offset[c + 1] |
-| joints | (J, 3) float32 | positions in the frame of the points |
-| parents | (J,) int16 | index inside the character, -1 for a root |
-| joint_names | (J,) str | as in the source |
-| feature_size | (J,) float32 | local shape diameter, twice RigNet's matching tolerance |
+It holds the attributes of `Character`, those of points stacked, (C, N, 3), and those of joints one
+character after the other: `joint_offset` (C + 1,) says where each begins.
 """
 
 from __future__ import annotations
@@ -19,13 +11,14 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from geoflow.files import write_atomically
 from geoflow.joints.tree import check_tree
 
-PER_JOINT = ("joints", "parents", "joint_names", "feature_size")
+PER_JOINT = {"joints": "f4", "parents": "i2", "joint_names": "U", "feature_size": "f4"}
 KEYS = ("name", "category", "points", "normals", "joint_offset", *PER_JOINT)
 
 
@@ -36,12 +29,12 @@ class Character:
     Attributes:
         name: "<pack>/<name>".
         category: what it is, such as "body" or "creature".
-        points: (N, 3) float32 surface samples.
-        normals: (N, 3) float32 unit normals.
+        points: (N, 3) float32 samples of the surface seen from outside; stored as float16.
+        normals: (N, 3) float32 outward unit normals; stored as int8, times 127.
         joints: (J, 3) float32.
-        parents: (J,) int64, -1 for a root.
-        joint_names: J names.
-        feature_size: (J,) float32 local shape diameter.
+        parents: (J,) int64 index inside the character, -1 for a root; stored as int16.
+        joint_names: J names, as in the source.
+        feature_size: (J,) float32 local shape diameter, twice RigNet's matching tolerance.
     """
 
     name: str
@@ -73,19 +66,17 @@ def write_characters(path: str | Path, characters: Sequence[Character]) -> None:
     for c in characters:
         check_tree(c.parents, f"{c.name}: parents")
     offset = np.cumsum([0, *(len(c.joints) for c in characters)])
+    table: dict[str, Any] = {
+        "name": np.array([c.name for c in characters]),
+        "category": np.array([c.category for c in characters]),
+        "points": np.stack([c.points for c in characters]).astype(np.float16),
+        "normals": np.rint(127 * np.stack([c.normals for c in characters])).astype(np.int8),
+        "joint_offset": offset.astype(np.int32),
+    }
+    for key, kind in PER_JOINT.items():
+        table[key] = np.concatenate([getattr(c, key) for c in characters]).astype(kind)
     buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        name=np.array([c.name for c in characters]),
-        category=np.array([c.category for c in characters]),
-        points=np.stack([c.points for c in characters]).astype(np.float16),
-        normals=np.rint(127 * np.stack([c.normals for c in characters])).astype(np.int8),
-        joint_offset=offset.astype(np.int32),
-        joints=np.concatenate([c.joints for c in characters]).astype(np.float32),
-        parents=np.concatenate([c.parents for c in characters]).astype(np.int16),
-        joint_names=np.array([name for c in characters for name in c.joint_names]),
-        feature_size=np.concatenate([c.feature_size for c in characters]).astype(np.float32),
-    )
+    np.savez_compressed(buffer, **table)
     write_atomically(Path(path), buffer.getvalue())
 
 
@@ -98,13 +89,10 @@ def read_characters(path: str | Path) -> list[Character]:
     path = Path(path)
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            missing = [key for key in KEYS if key not in stored]
-            if missing:
-                raise ValueError(f"it has no {', '.join(missing)}")
             table = {key: stored[key] for key in KEYS}
     except OSError as error:
         raise ValueError(f"{path} must be a readable file of characters: {error}") from None
-    except (ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
+    except (ValueError, TypeError, zipfile.BadZipFile, EOFError, KeyError) as error:
         raise ValueError(
             f"{path} must be an npz of characters; {error}; make it with data_prep/characters.py"
         ) from None

@@ -6,19 +6,19 @@ longest side of 1; times 100 it is the per cent that papers print.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from geoflow.geometry.frames import LONGEST
+from geoflow.io.meshes import check_points
 
 
-@dataclass(frozen=True)
-class JointScores:
+class JointScores(NamedTuple):
     """Scores of one character.
 
     Attributes:
-        cd_j2j: mean of both mean nearest distances, longest side 1.
+        cd_j2j: see `cd_j2j`.
         iou: 2 matched / (predicted + reference) joints.
         precision: matched / predicted.
         recall: matched / reference.
@@ -31,7 +31,7 @@ class JointScores:
 
 
 def cd_j2j(predicted: np.ndarray, reference: np.ndarray) -> float:
-    """(P, 3), (R, 3) in a frame of longest side 1.8 -> CD-J2J for a longest side of 1.
+    """(P, 3), (R, 3) joints -> CD-J2J for a longest side of 1.
 
     Half the sum of the mean distance from a predicted joint to the nearest reference joint and
     the mean distance from a reference joint to the nearest predicted one [Xu et al. 2020, 5].
@@ -52,8 +52,7 @@ def match_joints(
     RigNet's evaluation. Forbidding far pairs beforehand could only match more.
 
     Args:
-        predicted: (P, 3).
-        reference: (R, 3).
+        predicted, reference: (P, 3), (R, 3).
         feature_size: (R,) local shape diameters; a pair must be within half of it.
 
     Returns:
@@ -81,10 +80,8 @@ def joint_scores(
 ) -> JointScores:
     """All scores of one character; arguments as in `match_joints`."""
     matched = len(match_joints(predicted, reference, feature_size))
-    p, r = len(predicted), len(reference)
-    return JointScores(
-        cd_j2j(predicted, reference), 2 * matched / (p + r), matched / p, matched / r
-    )
+    p, r, off = len(predicted), len(reference), cd_j2j(predicted, reference)
+    return JointScores(off, 2 * matched / (p + r), matched / p, matched / r)
 
 
 def mean_scores(scores: list[JointScores]) -> JointScores:
@@ -95,22 +92,17 @@ def mean_scores(scores: list[JointScores]) -> JointScores:
     """
     if not scores:
         raise ValueError("scores must hold at least one character's; got none")
-    table = np.array([(s.cd_j2j, s.iou, s.precision, s.recall) for s in scores])
-    return JointScores(*map(float, table.mean(0)))
+    return JointScores(*np.mean(scores, axis=0).tolist())
 
 
 def tree_recall(
     parents: np.ndarray, reference_parents: np.ndarray, matches: np.ndarray
 ) -> tuple[int, int]:
-    """How many reference edges between matched joints are edges of the predicted tree.
+    """Reference edges in the predicted tree, of all whose ends are matched; in any direction.
 
     Args:
-        parents: (P,) of the predicted joints, -1 for the root.
-        reference_parents: (R,).
+        parents, reference_parents: (P,), (R,), -1 for the root.
         matches: (M, 2) from `match_joints`.
-
-    Returns:
-        edges found, and edges whose ends are both matched. The direction does not count.
     """
     of = {int(r): int(p) for p, r in matches}
     edges = {frozenset((k, int(p))) for k, p in enumerate(parents) if p >= 0}
@@ -124,17 +116,9 @@ def tree_recall(
 
 def _distances(predicted: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """(P, R) Euclidean distances, float64."""
-    sets = []
-    for name, joints in (("predicted", predicted), ("reference", reference)):
-        joints = np.asarray(joints, np.float64)
-        if joints.ndim != 2 or joints.shape[1] != 3 or not len(joints):
-            raise ValueError(
-                f"{name} joints must have shape (J, 3) with J of at least 1; got {joints.shape}"
-            )
-        if not np.isfinite(joints).all():
-            raise ValueError(f"{name} joints must be finite; they hold NaN or infinity")
-        sets.append(joints)
-    return np.linalg.norm(sets[0][:, None] - sets[1][None], axis=2)
+    check_points(predicted, "predicted joints")
+    check_points(reference, "reference joints")
+    return np.linalg.norm(predicted[:, None].astype(np.float64) - reference, axis=2)
 
 
 def joint_diameters(
@@ -146,8 +130,7 @@ def joint_diameters(
     plane stand for the surface, the nearest in each of 16 sectors for where a ray ends.
 
     Args:
-        joints: (J, 3).
-        parents: (J,) index of the parent, -1 for a root.
+        joints, parents: (J, 3); (J,) index of the parent, -1 for a root.
         points: (N, 3) surface samples in the joints' frame.
         width: half the slab's thickness, in the same unit.
 

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from geoflow.geometry.pointcloud import sample_surface
-from geoflow.joints.tree import check_skeleton
 
 MOST_WEIGHTS = 4
 CELLS = 72
@@ -26,9 +25,6 @@ BAND = 0.6
 SMALL = 0.5
 """Longest extent of a loose part, a sword say, that stays stiff."""
 FAR = 1e6
-_FORWARD = np.array(
-    [(i, j, k) for i in (-1, 0, 1) for j in (-1, 0, 1) for k in (-1, 0, 1) if (i, j, k) > (0, 0, 0)]
-)
 
 
 @dataclass(frozen=True)
@@ -56,23 +52,16 @@ def skin_mesh(
     Args:
         vertices, faces: (V, 3), (F, 3), of any scale, open or closed, of any number of parts.
         joints: (J, 3) in the frame of the vertices.
-        parents: (J,) -1 for a root.
-
-    Returns:
-        joint indices and weights of every vertex.
+        parents: (J,) of a tree, -1 for a root.
 
     Raises:
-        ValueError: joints that are no tree, or a mesh without an extent or an area.
+        ValueError: a mesh without an area.
     """
-    vertices, joints = np.asarray(vertices, np.float64), np.asarray(joints, np.float64)
-    faces, parents, count = np.asarray(faces), np.asarray(parents), len(vertices)
-    check_skeleton(joints, parents)
+    count = len(vertices)
     used, corners = np.unique(faces, return_inverse=True)
     vertices, faces = vertices[used], corners.reshape(faces.shape)
     low, high = vertices.min(0), vertices.max(0)
     side = float((high - low).max())
-    if not 0 < side < np.inf:
-        raise ValueError(f"a mesh must have a finite extent; its longest side is {side:g}")
     vertices, joints = (vertices - low) / side, (joints - low) / side
     volume = _Volume.of(vertices, faces)
     bones, owner = _bones(joints, parents, volume)
@@ -105,21 +94,23 @@ def _blend(distance: np.ndarray, cell: float) -> tuple[np.ndarray, np.ndarray]:
     return np.where(weights > 0, near, 0), weights / weights.sum(1, keepdims=True)
 
 
-@dataclass(frozen=True)
 class _Volume:
     """The voxels of a body.
+
+    Args:
+        solid: (X, Y, Z) bool, the body.
+        around: (X, Y, Z) bool, True in open tubes too.
+        cell: side of a voxel.
 
     Attributes:
         index: (X, Y, Z) int32 number of a voxel, -1 outside.
         places: (S, 3) int64.
-        around: (X, Y, Z) bool, True in open tubes too.
-        cell: side of a voxel.
     """
 
-    index: np.ndarray
-    places: np.ndarray
-    around: np.ndarray
-    cell: float
+    def __init__(self, solid: np.ndarray, around: np.ndarray, cell: float) -> None:
+        self.around, self.cell, self.places = around, cell, np.argwhere(solid)
+        self.index = np.full(solid.shape, -1, np.int32)
+        self.index[solid] = np.arange(len(self.places))
 
     @classmethod
     def of(cls, vertices: np.ndarray, faces: np.ndarray) -> _Volume:
@@ -134,14 +125,7 @@ class _Volume:
             solid |= ways >= 5  # the inside, even with a hole in it
             if solid.sum() <= MOST_VOXELS:
                 break
-        return cls._from(solid, solid | (ways >= 4), 1 / cells)
-
-    @classmethod
-    def _from(cls, solid: np.ndarray, around: np.ndarray, cell: float) -> _Volume:
-        index = np.full(solid.shape, -1, np.int32)
-        places = np.argwhere(solid)
-        index[solid] = np.arange(len(places))
-        return cls(index, places, around, cell)
+        return cls(solid, solid | (ways >= 4), 1 / cells)
 
     def at(self, points: np.ndarray) -> np.ndarray:
         """(N, 3) points -> (N, 3) voxels, those outside of the box at its border."""
@@ -152,7 +136,7 @@ class _Volume:
         """The volume with the voxels of these points."""
         solid = self.index >= 0
         solid[tuple(self.at(points).T)] = True
-        return self._from(solid, self.around, self.cell)
+        return _Volume(solid, self.around, self.cell)
 
     def nearest(self, points: np.ndarray, values: np.ndarray) -> np.ndarray:
         """(N, 3), (S, J) -> (N, J) the least value of the voxels around a point."""
@@ -236,21 +220,13 @@ def _distances_inside(
 
 
 def _graph(volume: _Volume) -> Any:
-    """Lengths of the steps between neighbouring voxels, (S, S) sparse."""
+    """Lengths of the steps between voxels that share a side, an edge or a corner, (S, S) sparse."""
     from scipy.sparse import csr_matrix
+    from scipy.spatial import KDTree
 
-    rows, columns, lengths = [], [], []
-    index = np.pad(volume.index, 1, constant_values=-1)
-    for step in _FORWARD:
-        beside = index[tuple((volume.places + step + 1).T)]
-        have = np.flatnonzero(beside >= 0)
-        rows.append(have)
-        columns.append(beside[have])
-        lengths.append(np.full(len(have), volume.cell * np.linalg.norm(step)))
-    size = len(volume.places)
-    return csr_matrix(
-        (np.concatenate(lengths), (np.concatenate(rows), np.concatenate(columns))), (size, size)
-    )
+    first, second = KDTree(volume.places).query_pairs(1.8, output_type="ndarray").T
+    steps = np.linalg.norm(volume.places[first] - volume.places[second], axis=1)
+    return csr_matrix((volume.cell * steps, (first, second)), (len(volume.places),) * 2)
 
 
 def _with_loose_parts(
@@ -297,40 +273,3 @@ def _distances_straight(
         distance = np.linalg.norm(points - a - share[:, None] * way, axis=1)
         out[:, joint] = np.minimum(out[:, joint], distance)
     return out
-
-
-def pose_mesh(
-    vertices: np.ndarray,
-    joints: np.ndarray,
-    parents: np.ndarray,
-    skin: Skin,
-    turns: dict[int, np.ndarray],
-) -> tuple[np.ndarray, np.ndarray]:
-    """Linear blend skinning.
-
-    Args:
-        vertices, joints, parents, skin: of the rest pose.
-        turns: joint -> (3, 3) rotation about it, in the frame of the rest pose.
-
-    Returns:
-        vertices (V, 3) and joints (J, 3) of the pose.
-    """
-    moves = np.tile(np.eye(4), (len(joints), 1, 1))
-    done = parents < 0
-    for k in _parents_first(parents):
-        own = np.eye(4)
-        own[:3, :3] = turns.get(k, np.eye(3))
-        own[:3, 3] = joints[k] - own[:3, :3] @ joints[k]
-        moves[k] = own if done[k] else moves[parents[k]] @ own
-    moved = np.zeros(vertices.shape)
-    for which, weight in zip(skin.joints.T, skin.weights.T, strict=True):
-        part = np.einsum("vij,vj->vi", moves[which, :3, :3], vertices) + moves[which, :3, 3]
-        moved += weight[:, None] * part
-    return moved, np.einsum("kij,kj->ki", moves[:, :3, :3], joints) + moves[:, :3, 3]
-
-
-def _parents_first(parents: np.ndarray) -> list[int]:
-    order = [int(k) for k in np.flatnonzero(parents < 0)]
-    for k in order:
-        order += [int(c) for c in np.flatnonzero(parents == k)]
-    return order

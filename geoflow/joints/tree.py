@@ -12,16 +12,11 @@ _LIMBS = 14  # joints of two legs and two arms, without the collars
 
 
 def check_tree(parents: np.ndarray, name: str = "parents") -> None:
-    """Every joint must lead to a root.
-
-    Args:
-        parents: (J,) index of a joint, -1 for a root.
-        name: of the thing, for the message.
+    """(J,) indices of joints, -1 for a root: every joint must lead to one.
 
     Raises:
-        ValueError: no joints, an index out of range, or a cycle.
+        ValueError: no joints, an index out of range, or a cycle; the text starts with `name`.
     """
-    parents = np.asarray(parents)
     if not parents.size:
         raise ValueError(f"{name} must hold at least one joint; they hold none")
     low, high = parents.min(), parents.max()
@@ -34,33 +29,16 @@ def check_tree(parents: np.ndarray, name: str = "parents") -> None:
         raise ValueError(f"{name} must form a tree; they hold a cycle")
 
 
-def check_skeleton(joints: np.ndarray, parents: np.ndarray) -> None:
-    """(J, 3) finite joints with the (J,) parents of a tree, J at least 1.
-
-    Raises:
-        ValueError: it is not so.
-    """
-    if joints.ndim != 2 or joints.shape[1:] != (3,) or parents.shape != (len(joints),):
-        raise ValueError(
-            f"joints must be (J, 3) and parents (J,); got {joints.shape} and {parents.shape}"
-        )
-    check_tree(parents)
-    if not np.isfinite(joints).all():
-        raise ValueError("joints must be finite; they hold NaN or infinity")
-
-
 def inside_share(
     ends: np.ndarray, points: np.ndarray, normals: np.ndarray, samples: int = 9
 ) -> np.ndarray:
-    """How much of straight bones lies inside a body.
+    """(E, 2, 3) ends of straight bones -> (E,) how much of each lies inside a body, in [0, 1].
+
+    A place is inside if most of the 8 nearest normals point away from it.
 
     Args:
-        ends: (E, 2, 3) both ends of every bone.
         points, normals: (N, 3) surface samples and outward unit normals.
         samples: places looked at on a bone, ends left out.
-
-    Returns:
-        (E,) in [0, 1]. A place is inside if most of the 8 nearest normals point away from it.
     """
     from scipy.spatial import KDTree
 
@@ -86,19 +64,14 @@ def build_tree(
     chain, as of a fish, starts at its front. Otherwise it is the most central joint.
 
     Args:
-        joints: (J, 3), longest side 1.8, y up, facing +z.
+        joints: (J, 3), J at least 1, longest side 1.8, y up, facing +z.
         points, normals: (N, 3) surface samples and outward unit normals.
         outside: how much worse a bone outside of the body is.
 
     Returns:
         (J,) int64 parents, -1 for the root.
-
-    Raises:
-        ValueError: no joints.
     """
     count = len(joints)
-    if not count:
-        raise ValueError("a tree must have at least one joint; got none")
     if count == 1:
         return np.array([-1])
     from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree

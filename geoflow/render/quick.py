@@ -83,7 +83,7 @@ def trace_grid(
     Args:
         grid: (R, R, R) over [-1, 1]^3, axes x, y (up), z (front), negative inside.
         size: pixels a side.
-        azimuth, elevation: of the camera, degrees; 0, 0 looks at the front.
+        azimuth, elevation: see `camera_axes`.
 
     Returns:
         (size, size, 3) uint8; the background is white.
@@ -101,13 +101,9 @@ def trace_grid(
     origin = _rays(place[:size], right, up)
     depth, hit = _march(grids, origin, forward, begin.flatten(), 0.0)
     points = (origin + depth[:, None] * forward)[hit]
-    normal = torch.zeros_like(points)
-    for axis in range(3):
-        shift = torch.zeros(3, device=device)
-        shift[axis] = cell
-        both = torch.stack((points + shift, points - shift)).view(1, 2, -1, 3)
-        ahead, behind = _lookup(grids, both)[0, 0]
-        normal[:, axis] = ahead - behind
+    shift = cell * torch.eye(3, device=device)[:, None]
+    ahead, behind = (_lookup(grids, p[None])[0, 0] for p in (points + shift, points - shift))
+    normal = (ahead - behind).T
     light = F.normalize(-forward + 0.5 * up - 0.4 * right, dim=0)
     lit = (F.normalize(normal, dim=1) @ light).clamp(0, 1) * 0.75 + 0.2
     colour = torch.ones(size * size, 3, device=device)
@@ -123,26 +119,22 @@ def draw_clouds(
 
     Args:
         clouds: (B, N, 3) in [-1, 1]^3, x, y (up), z (front); what lies outside may be cut off.
-        size: pixels a side.
-        azimuth, elevation: of the camera, degrees; 0, 0 looks at the front.
+        size, azimuth, elevation: see `trace_grid`.
 
     Returns:
         (B, size, size, 3) uint8.
     """
-    clouds = clouds.float()
-    b, device = clouds.shape[0], clouds.device
+    clouds, b, device = clouds.float(), len(clouds), clouds.device
     right, up, forward = _camera(azimuth, elevation, device)
     scale = size / 2.7
     column = ((clouds @ right) * scale + size / 2).round().long()
     row = ((clouds @ -up) * scale + size / 2).round().long()
     shade = (0.25 + 0.35 * (clouds @ forward).clamp(-1, 1)).clamp(0, 0.6)
     page = torch.ones(b, size * size, device=device)
-    for down in (0, 1):  # a dot is two pixels a side
-        for along in (0, 1):
-            y, x = row + down, column + along
-            seen = (y >= 0) & (y < size) & (x >= 0) & (x < size)
-            place = torch.where(seen, y * size + x, 0)
-            value = torch.where(seen, shade, 1.0)
-            page.scatter_reduce_(1, place, value, "amin")
+    for down, along in np.ndindex(2, 2):  # a dot is two pixels a side
+        y, x = row + down, column + along
+        seen = (y >= 0) & (y < size) & (x >= 0) & (x < size)
+        place, value = torch.where(seen, y * size + x, 0), torch.where(seen, shade, 1.0)
+        page.scatter_reduce_(1, place, value, "amin")
     grey = (page.view(b, size, size, 1) * 255).round().byte()
     return grey.expand(-1, -1, -1, 3).cpu().numpy()

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoflow.checks import at_least
 from geoflow.files import write_atomically
 from geoflow.geometry.mesh import SurfaceMesh
 from geoflow.io import meshes as export
@@ -22,14 +23,8 @@ from geoflow.render.tiles import check_png, join_tiles
 Arrays = tuple[NDArray[Any], NDArray[Any] | None, NDArray[Any] | None]
 Renderable = str | os.PathLike[str] | SurfaceMesh | tuple[NDArray[Any], NDArray[Any]] | NDArray[Any]
 
-LOOK: dict[str, Any] = {
-    "color": CLAY,
-    "smooth_shading": True,
-    "ambient": 0.3,
-    "diffuse": 0.85,
-    "specular": 0.08,
-    "specular_power": 12,
-}
+LIT = {"ambient": 0.3, "diffuse": 0.85, "specular": 0.08, "specular_power": 12}
+LOOK: dict[str, Any] = {"color": CLAY, "smooth_shading": True, **LIT}
 BALL, MOST_BALLS = 0.01, 8192  # radius of a cloud's point, of its longest side; points drawn
 SHARP_ANGLE = 40.0  # degrees between faces above which files' edges stay sharp
 
@@ -49,25 +44,29 @@ def render_sheet(
     Args:
         items: Mesh files, .ply clouds, `SurfaceMesh`es, (vertices (V, 3), faces (F, 3)) or points
             (N, 3); y up, facing +z. Of a cloud's points at most 8,192 are drawn, as small balls.
-        out_png: The picture to write; whole or not at all.
+        out_png: The picture to write, whole or not at all; returned.
         columns: Tiles a row; None makes the sheet about as wide as high.
         labels: True writes file names or numbers below the shapes; or the texts themselves.
         size: Side of a tile, pixels. Every shape is scaled to fill its tile.
         overwrite: Replace an existing picture.
         progress: Called with (tiles done, all).
 
-    Returns:
-        The path written.
-
     Raises:
-        ValueError: Nothing to draw, a file that `export.read_mesh` refuses, an argument out of its
-            range, or the picture exists and `overwrite` is False.
+        ValueError: Nothing to draw, a file that `read_mesh` refuses, an argument out of its range,
+            or the picture exists and `overwrite` is False.
         RuntimeError: This machine cannot draw off screen; the text says what to install.
     """
     out_png = pathlib.Path(out_png)
-    names = _names(items, labels)
+    check_png(out_png, overwrite=overwrite)
+    if len(items) == 0:
+        raise ValueError("items must hold at least one mesh; it is empty; name some mesh files")
     columns = columns if columns is not None else math.ceil(math.sqrt(len(items)))
-    _check_arguments(out_png, columns, size, overwrite)
+    at_least("columns", columns, 1)
+    if not 32 <= size <= 2048:
+        raise ValueError(f"size must be 32 to 2048 pixels; it is {size}; 256 is usual")
+    names = _numbered(items) if labels is True else list(labels or ())
+    if names and len(names) != len(items):
+        raise ValueError(f"labels must be one per mesh; {len(names)} labels, {len(items)} meshes")
     tiles = []
     with Studio(size) as studio:
         for i, arrays in enumerate(_read_ahead(items)):
@@ -79,27 +78,12 @@ def render_sheet(
     return out_png
 
 
-def _check_arguments(out_png: pathlib.Path, columns: int, size: int, overwrite: bool) -> None:
-    check_png(out_png, overwrite=overwrite)
-    if columns < 1:
-        raise ValueError(f"columns must be at least 1; it is {columns}; None chooses")
-    if not 32 <= size <= 2048:
-        raise ValueError(f"size must be 32 to 2048 pixels; it is {size}; 256 is usual")
-
-
-def _names(items: Sequence[Renderable], labels: bool | Sequence[str]) -> list[str] | None:
-    if len(items) == 0:
-        raise ValueError("items must hold at least one mesh; it is empty; name some mesh files")
-    if labels is False:
-        return None
-    if labels is True:
-        return [
-            pathlib.Path(item).stem if isinstance(item, str | os.PathLike) else str(i)
-            for i, item in enumerate(items)
-        ]
-    if len(labels) != len(items):
-        raise ValueError(f"labels must be one per mesh; {len(labels)} labels, {len(items)} meshes")
-    return list(labels)
+def _numbered(items: Sequence[Renderable]) -> list[str]:
+    """The names of files, the numbers of other items."""
+    return [
+        pathlib.Path(item).stem if isinstance(item, str | os.PathLike) else str(i)
+        for i, item in enumerate(items)
+    ]
 
 
 def _as_arrays(item: Renderable) -> Arrays:
@@ -122,11 +106,11 @@ def _as_arrays(item: Renderable) -> Arrays:
 def _read_ahead(items: Sequence[Renderable]) -> Iterator[Arrays]:
     """`_as_arrays` of every item; the next file is read while one is drawn."""
     with ThreadPoolExecutor(1) as pool:
-        reading = [pool.submit(_as_arrays, item) for item in items[:1]]
+        ahead = pool.submit(_as_arrays, items[0])
         for item in items[1:]:
-            reading.append(pool.submit(_as_arrays, item))
-            yield reading.pop(0).result()
-        yield reading.pop().result()
+            now, ahead = ahead, pool.submit(_as_arrays, item)
+            yield now.result()
+        yield ahead.result()
 
 
 def _surface(
@@ -144,13 +128,8 @@ def _surface(
         return data
     # Files often repeat a vertex per face (.stl, .glb); normals are smooth only across shared ones.
     # Without normals they are computed, smooth but at sharp edges.
-    data = data.clean(tolerance=1e-6)
-    return data.compute_normals(
-        cell_normals=False,
-        split_vertices=True,
-        feature_angle=SHARP_ANGLE,
-        consistent_normals=False,
-    )
+    data, sharp = data.clean(tolerance=1e-6), {"split_vertices": True, "feature_angle": SHARP_ANGLE}
+    return data.compute_normals(cell_normals=False, consistent_normals=False, **sharp)
 
 
 def _balls(points: NDArray[Any]) -> Any:

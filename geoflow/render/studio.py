@@ -35,10 +35,9 @@ def _rendering_error() -> str | None:
         "q.add_mesh(p.Sphere(), color='red'); "
         "raise SystemExit(0 if q.screenshot(return_img=True).std() > 1 else 'the picture is blank')"
     )
+    command = [sys.executable, "-c", script]
     try:
-        result = subprocess.run(
-            [sys.executable, "-c", script], capture_output=True, text=True, timeout=120
-        )
+        result = subprocess.run(command, capture_output=True, text=True, timeout=120)
     except subprocess.TimeoutExpired:
         return "a test picture took more than 120 s"
     if result.returncode == 0:
@@ -49,13 +48,8 @@ def _rendering_error() -> str | None:
 
 
 def require_rendering() -> None:
-    """Returns where off-screen rendering works.
-
-    Raises:
-        RuntimeError: It does not; one line says why and what to install.
-    """
-    reason = _rendering_error()
-    if reason is not None:
+    """Raises RuntimeError where off-screen rendering fails; one line says what to install."""
+    if reason := _rendering_error():
         raise RuntimeError(
             f"rendering needs pyvista and EGL or OSMesa; {reason}; "
             "pip install pyvista, and apt install libegl1 libgl1-mesa-dri (or libosmesa6)"
@@ -124,10 +118,8 @@ class Studio:
         """
         from PIL import Image
 
-        actors = [
-            self.plotter.add_mesh(surface, reset_camera=False, render=False, **look)
-            for surface, look in parts
-        ]
+        still = {"reset_camera": False, "render": False}
+        actors = [self.plotter.add_mesh(surface, **still, **look) for surface, look in parts]
         axes, camera = camera_axes(azimuth, elevation), self.plotter.camera
         camera.parallel_projection = half_height is not None
         position = np.array([0.0, 0.0, 4 * (half_height or 0)])

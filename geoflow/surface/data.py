@@ -14,7 +14,7 @@ from torch import Tensor
 from geoflow.data.source import Source
 from geoflow.geometry.pointcloud import total_area
 from geoflow.io import meshes
-from geoflow.io.colours import Colours, read_coloured_mesh
+from geoflow.io.colours import Colours, read_coloured_mesh, read_npz_mesh
 from geoflow.render.quick import draw_clouds
 
 COLOUR_DRAWS = 1 << 18
@@ -185,7 +185,7 @@ def read_shape(
     """
     look = None
     if path.suffix.lower() == ".npz":
-        vertices, faces, look = _read_npz(path)
+        vertices, faces, look = read_npz_mesh(path)
     elif texture:
         vertices, faces, look = read_coloured_mesh(path)
     else:
@@ -196,36 +196,3 @@ def read_shape(
             "the file (.glb); it has none; leave it out"
         )
     return vertices, faces, look if texture else None
-
-
-def _read_npz(
-    path: Path,
-) -> tuple[NDArray[np.float64], NDArray[np.int64], Colours | None]:
-    if not path.is_file():
-        raise ValueError(f"{str(path)!r} must be an existing file; it is not; check the path")
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            held = {
-                name: arrays[name] for name in ("vertices", "faces", "colours") if name in arrays
-            }
-    except Exception as error:  # numpy and zipfile raise whatever they run into
-        reason = (str(error).splitlines() or [""])[0][:120]
-        raise ValueError(
-            f"{path.name}: cannot be read as .npz ({reason}); save it again"
-        ) from error
-    if not held.keys() >= {"vertices", "faces"}:
-        raise ValueError(
-            f"{path.name}: must hold the arrays vertices and faces; it has {sorted(held)}; "
-            "save them with numpy.savez"
-        )
-    if not np.issubdtype(held["vertices"].dtype, np.number):
-        raise ValueError(f"{path.name}: vertices must be numbers; given {held['vertices'].dtype}")
-    meshes.check_mesh(held["vertices"], held["faces"], path.name)
-    vertices, faces = held["vertices"].astype(np.float64), held["faces"].astype(np.int64)
-    if "colours" not in held:
-        return vertices, faces, None
-    rgb = held["colours"]
-    good = rgb.shape == vertices.shape and np.issubdtype(rgb.dtype, np.floating)
-    if not (good and (rgb >= 0).all() and (rgb <= 1).all()):
-        raise ValueError(f"{path.name}: colours must be (V, 3) RGB in [0, 1]; save them again")
-    return vertices, faces, Colours(rgb.astype(np.float32)[faces])

@@ -10,7 +10,6 @@ surface at any number of points.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -18,9 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from geoflow.checks import at_least
-from geoflow.files import open_atomically
 from geoflow.flow.noise import draw_noise
-from geoflow.io.ply import ply_header, ply_rows
 from geoflow.model.config import Number, Part, Positive, check_argument, read_part
 from geoflow.model.model import FlowModel
 from geoflow.surface.data import Frame
@@ -86,16 +83,3 @@ def counted(
     for block in blocks:
         yield block
         advance("")
-
-
-def write_cloud(path: Path, blocks: Iterator[NDArray[np.float32]], n: int, coloured: bool) -> None:
-    """Writes blocks of points to a binary .ply as they come; whole or not at all.
-
-    Raises:
-        ValueError: a point is not finite.
-        OSError: the disk is full or the folder not writable.
-    """
-    with open_atomically(path, sync=False) as file:
-        file.write(ply_header(n, coloured=coloured))
-        for block in blocks:
-            file.write(ply_rows(block))

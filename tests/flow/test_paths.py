@@ -57,6 +57,8 @@ def test_targets_carry_states_along_the_exact_map(name):
     assert (pairs.tau_t < pairs.tau_r).all()
     assert (pairs.tau_t == 0).float().mean() == pytest.approx(0.3 + 0.7 / 40, abs=0.03)
     assert 0.4 < (pairs.tau_r == 1).float().mean() < 0.6
+    both = ((pairs.tau_t == 0) & (pairs.tau_r == 1)).float().mean()
+    assert both == pytest.approx((0.3 + 0.7 / 40) * (0.4 + 0.6 / 40), abs=0.03)  # independent
     loss, error = loss_of(
         transport, exact(transport), torch.zeros_like(pairs.x), torch.zeros_like(pairs.x),
         pairs.tau_t, pairs.tau_r, 4000, adaptive=None, target=Known(pairs.target), x=pairs.x,

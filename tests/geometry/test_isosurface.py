@@ -64,6 +64,16 @@ def test_watertight_on_hostile_grids(backend, kind):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+def test_values_near_the_level_keep_their_side(backend):
+    """One cell barely inside, one barely outside: the surface is around the first."""
+    grid = np.full((8, 8, 8), 0.1, dtype=np.float32)
+    grid[4, 5, 2], grid[1, 1, 1] = -1e-6, 1e-6
+    vertices, faces = isosurface.extract_surface(grid, backend=backend)
+    assert mesh.is_watertight(faces) and mesh.signed_volume(vertices, faces) > 0
+    np.testing.assert_allclose(vertices.mean(axis=0), [0.125, 0.375, -0.375], atol=1e-6)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_closed_where_the_shape_is_cut_by_the_cube(backend):
     grid = sphere(24, centre=(0.9, 0.9, 0.9), radius=0.8)
     vertices, faces = isosurface.extract_surface(grid, backend=backend)

@@ -9,7 +9,7 @@ from trimesh.visual.texture import TextureVisuals
 
 from geoflow.io import colours
 from geoflow.io import meshes as export
-from geoflow.io.colours import read_coloured_mesh
+from geoflow.io.colours import read_coloured_mesh, read_npz_mesh
 
 
 def box(**arguments) -> trimesh.Trimesh:
@@ -100,3 +100,36 @@ def test_too_large_pictures_clouds_and_rubbish_are_one_line(tmp_path, monkeypatc
     (tmp_path / "bad.glb").write_bytes(b"glTF" + bytes(30))
     with pytest.raises(ValueError, match=r"bad\.glb"):
         read_coloured_mesh(tmp_path / "bad.glb")
+
+
+def test_arrays_with_colours_of_vertices(tmp_path):
+    mesh, rgb = box(), np.random.default_rng(0).uniform(0, 1, (8, 3))
+    arrays = {"vertices": mesh.vertices, "faces": mesh.faces}
+    np.savez(tmp_path / "plain.npz", **arrays)
+    np.savez(tmp_path / "painted.npz", **arrays, colours=rgb)
+    vertices, faces, look = read_npz_mesh(tmp_path / "plain.npz")
+    assert np.array_equal(vertices, mesh.vertices) and np.array_equal(faces, mesh.faces)
+    assert look is None
+    look = read_npz_mesh(tmp_path / "painted.npz")[2]
+    assert look is not None and look.texels is None
+    assert np.array_equal(look.corners, rgb.astype(np.float32)[mesh.faces])
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"faces": None}, r"must hold the arrays vertices and faces; it has \['vertices'\]"),
+        ({"faces": np.array([[0, 1, 8]])}, "face indices must lie in 0..7"),
+        ({"vertices": np.full((8, 3), "a")}, "vertices must be numbers"),
+        ({"colours": np.full((8, 3), 255)}, r"RGB in \[0, 1\]"),
+        ({"colours": np.full((8, 3), 1.5)}, r"RGB in \[0, 1\]"),
+        ({"colours": np.full((7, 3), 0.5)}, r"RGB in \[0, 1\]"),
+        ({"faces": np.array([object()])}, "cannot be read as .npz"),  # never unpickled
+    ],
+)
+def test_arrays_that_are_no_mesh(tmp_path, change, says):
+    arrays = {"vertices": box().vertices, "faces": box().faces} | change
+    path = tmp_path / "a.npz"
+    np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
+    with pytest.raises(ValueError, match=f"a.npz: .*{says}"):
+        read_npz_mesh(path)

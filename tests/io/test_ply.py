@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from geoflow.io.ply import ply_header, ply_rows
+from geoflow.io.ply import ply_header, ply_rows, write_cloud
 
 
 @pytest.mark.parametrize("channels", [3, 6])
@@ -29,3 +29,14 @@ def test_bad_points_are_refused():
     points[2, 1] = np.nan
     with pytest.raises(ValueError, match="1 of 4"):
         ply_rows(points)
+
+
+def test_a_cloud_is_written_whole_or_not_at_all(tmp_path):
+    points = np.random.default_rng(0).uniform(0, 1, (50, 3))
+    write_cloud(tmp_path / "a.ply", iter((points[:20], points[20:])), 50)
+    cloud = trimesh.load(tmp_path / "a.ply", process=False)
+    assert np.array_equal(cloud.vertices, points.astype(np.float32))
+    for blocks, says in (([points, points * np.nan], "50 of 50"), ([points[:20]], "they held 20")):
+        with pytest.raises(ValueError, match=says):
+            write_cloud(tmp_path / "b.ply", blocks, 50)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.ply"]

@@ -4,10 +4,7 @@ import numpy as np
 import pytest
 from toys.bodies import character
 
-from geoflow.joints.rigs import (
-    read_characters,
-    write_characters,
-)
+from geoflow.joints.rigs import read_characters, write_characters
 
 
 def test_a_set_comes_back_as_it_was(tmp_path):
@@ -15,11 +12,8 @@ def test_a_set_comes_back_as_it_was(tmp_path):
     before = [character("a/x", 3, seed=1), character("b/y", 5, seed=2)]
     write_characters(path, before)
     for old, new in zip(before, read_characters(path), strict=True):
-        assert (old.name, old.category, old.joint_names) == (
-            new.name,
-            new.category,
-            new.joint_names,
-        )
+        for key in ("name", "category", "joint_names"):
+            assert getattr(old, key) == getattr(new, key)
         np.testing.assert_allclose(new.points, old.points, atol=5e-4)
         np.testing.assert_allclose(new.normals, old.normals, atol=0.01)
         np.testing.assert_array_equal(new.joints, old.joints)
@@ -49,11 +43,12 @@ def test_bad_sets_are_not_written(tmp_path):
     [
         ("missing", "readable"),
         ("words", "npz of characters"),
-        ("key", "no feature_size"),
+        ("key", "feature_size is not"),
         ("short", "do not fit"),
         ("nan", "do not fit"),
         ("pickle", "npz of characters"),
         ("cut", "npz of characters"),
+        ("array", "npz of characters"),
     ],
 )
 def test_damage_is_one_line(tmp_path, change, text):
@@ -65,6 +60,9 @@ def test_damage_is_one_line(tmp_path, change, text):
         path.unlink()
     elif change == "words":
         path.write_text("hello")
+    elif change == "array":
+        with path.open("wb") as file:
+            np.save(file, np.zeros(3))
     elif change == "cut":
         path.write_bytes(path.read_bytes()[:-200])
     else:

@@ -68,8 +68,8 @@ def test_tree_recall_ignores_direction_and_unmatched_joints():
 @pytest.mark.parametrize(
     ("predicted", "size", "text"),
     [
-        (np.zeros((0, 3)), SIZE, "J of at least 1"),
-        (np.zeros((2, 2)), SIZE, "J of at least 1"),
+        (np.zeros((0, 3)), SIZE, "at least one point"),
+        (np.zeros((2, 2)), SIZE, "predicted joints: points must be"),
         (np.full((2, 3), np.nan), SIZE, "finite"),
         (REFERENCE, SIZE[:2], "one a reference joint"),
         (REFERENCE, 0 * SIZE, "positive"),

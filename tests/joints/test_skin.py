@@ -104,15 +104,3 @@ def test_one_joint_moves_everything_and_points_of_one_place_agree():
     assert (alone.weights[:, 0] == 1).all() and (alone.joints == 0).all()
     skin = skin_mesh(*together((vertices, faces), (vertices, faces)), ARM, CHAIN)
     assert np.array_equal(*np.split(skin.weights, 2))
-
-
-@pytest.mark.parametrize(
-    ("joints", "parents", "text"),
-    [(np.zeros((0, 3)), np.zeros(0, int), "at least one joint"), (ARM, CHAIN[:2], "must be")],
-)
-def test_bad_skeletons_are_one_line(joints, parents, text):
-    vertices, faces = tube((-1, 0, 0), (1, 0, 0))
-    with pytest.raises(ValueError, match=text):
-        skin_mesh(vertices, faces, joints, parents)
-    with pytest.raises(ValueError, match="finite extent"):
-        skin_mesh(np.zeros((3, 3)), faces[:1] * 0, ARM, CHAIN)

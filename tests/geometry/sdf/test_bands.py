@@ -5,7 +5,7 @@ import pytest
 
 igl = pytest.importorskip("igl")
 
-from solids import ball, box, box_sdf, join  # noqa: E402
+from toys.solids import ball, box, box_sdf, join  # noqa: E402
 
 from geoflow.geometry.sdf.bands import (  # noqa: E402
     Boxes,

@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("igl")
 
-from solids import ball, box, drawn_out, join
+from toys.solids import ball, box, drawn_out, join
 
 from geoflow.geometry.sdf.parts import (
     cut_triangles,

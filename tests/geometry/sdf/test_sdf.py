@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("igl")
 
-from solids import ball, box, box_sdf, grid_points, join
+from toys.solids import ball, box, box_sdf, grid_points, join
 
 from geoflow.geometry.sdf import (
     interpolate,
