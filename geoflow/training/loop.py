@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
+import signal
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,8 +21,6 @@ from geoflow.data.source import Source
 from geoflow.files import write_atomically
 from geoflow.flow.condition import Condition
 from geoflow.render.tiles import join_tiles
-from geoflow.training.interrupts import Interrupt
-from geoflow.training.log import Log
 from geoflow.training.recipe import Recipe
 from geoflow.training.trainer import Trainer
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 RECIPE = "recipe.json"
 MEASURED = 2.0  # seconds of steps of each kind
-
 ALONE = 4096  # samples that are drawn where there are no categories: points of one surface
 
 Draw = Callable[[Trainer], bytes]
@@ -53,6 +53,61 @@ class RunOptions:
     compile: bool = False
     tensorboard: bool = False
     settings: tuple[str, ...] = ()
+
+
+class Interrupt:
+    """Ctrl-C asks the loop to stop where it may be resumed exactly; a second one stops at once."""
+
+    def __enter__(self) -> Interrupt:
+        self.asked = False
+        self.before = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def _ask(self, number: int, frame: Any) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+        print("stopping at the next saved step; Ctrl-C again stops at once", file=sys.stderr)
+
+    def __exit__(self, *error: object) -> None:
+        signal.signal(signal.SIGINT, self.before)
+
+
+class Log:
+    """Rows of run/log.csv, and TensorBoard; a resumed run drops those past where it resumes."""
+
+    def __init__(self, run: Path, start_step: int, tensorboard: bool) -> None:
+        path, kept = run / "log.csv", []
+        if start_step and path.is_file():
+            with path.open(newline="", encoding="utf-8") as file:
+                kept = [r for r in [*csv.reader(file)][1:] if r and int(r[0]) <= start_step]
+        self.file = path.open("w", newline="", encoding="utf-8")
+        self.rows = csv.writer(self.file)
+        self.rows.writerows([["step", "error", "learning_rate", "seconds"], *kept])
+        self.board = None
+        if tensorboard:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.board = SummaryWriter(str(run / "tensorboard"), purge_step=start_step)
+
+    def write(self, trainer: Trainer, error: float, every: int) -> None:
+        """A row; and a line on stderr: rewritten on a terminal, now and then in a log file."""
+        step, rate, seconds = trainer.step, trainer.learning_rate(), trainer.seconds
+        self.rows.writerow([step, repr(error), repr(rate), f"{seconds:.1f}"])
+        self.file.flush()
+        if self.board:
+            self.board.add_scalar("error", error, step)
+            self.board.add_scalar("learning_rate", rate, step)
+        seen = sys.stderr.isatty()
+        if seen or step % (20 * every) == 0:
+            steps, minutes = trainer.recipe.steps, seconds / 60
+            line = f"step {step:>7}/{steps}  error {error:.4f}  {minutes:6.1f} min"
+            print(line, end="\r" if seen else "\n", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        self.file.close()
+        if self.board:
+            self.board.close()
 
 
 def recipe_for_minutes(
@@ -185,10 +240,7 @@ def _loop(
         now = time.monotonic()
         trainer.seconds = before + now - begin
         if log:
-            log.write(trainer.step, error, trainer.learning_rate(), trainer.seconds)
-            log.status(
-                trainer.step, trainer.recipe.steps, error, trainer.seconds, options.log_every
-            )
+            log.write(trainer, error, options.log_every)
         errors = []
         if draw and trainer.main and now - drawn > 60 * options.sample_minutes:
             write_atomically(run / "samples" / f"step-{trainer.step:07d}.png", draw(trainer))
