@@ -77,8 +77,7 @@ def train(o: Options) -> None:
     from geoflow.model.checkpoint import checkpoint_folder, load_checkpoint
     from geoflow.model.device import pick_device
     from geoflow.training.loop import RunOptions, draw_samples, recipe_for_minutes, run_training
-    from geoflow.training.state import STATE
-    from geoflow.training.trainer import Trainer, start_processes
+    from geoflow.training.trainer import STATE, Trainer, start_processes
 
     device = pick_device(o.device.value)
     found = o.resume and (o.out / STATE).exists()

@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from geoflow.checks import at_least
 from geoflow.data.source import Source
+from geoflow.files import write_atomically
 from geoflow.flow.condition import Condition
 from geoflow.flow.paths import Paths
 from geoflow.flow.targets import Batch, Residual
@@ -27,10 +30,11 @@ from geoflow.model.checkpoint import save_checkpoint
 from geoflow.model.sampling import SamplingSettings
 from geoflow.networks import build_network
 from geoflow.training.recipe import Recipe
-from geoflow.training.state import read_state, write_state
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+
+STATE = "state.safetensors"
 
 
 def start_processes(device: torch.device) -> Accelerator:
@@ -221,8 +225,8 @@ class Trainer:
         """Writes run/state.safetensors (to resume) and run/checkpoint (to use), atomically."""
         if not self.main:
             return
-        progress = {"step": str(self.step), "seconds": str(self.seconds)}
-        write_state(run, self._identity() | progress, self._tensors())
+        meta = self._identity() | {"step": str(self.step), "seconds": str(self.seconds)}
+        write_atomically(run / STATE, save(self._tensors(), metadata=meta))
         save_checkpoint(run / "checkpoint", self.config(), self.ema.state_dict())
 
     def config(self) -> dict[str, Any]:
@@ -251,7 +255,7 @@ class Trainer:
         Raises:
             ValueError: no state there, a broken one, or one of another recipe, seed or length.
         """
-        meta, parts = read_state(run, self._identity(), self.device)
+        meta, parts = _read_state(run, self._identity(), self.device)
         config = run / "checkpoint" / "config.json"
         if config.is_file() and json.loads(config.read_text())["data"] != self.source.describe():
             raise ValueError(
@@ -270,11 +274,7 @@ class Trainer:
         self.step, self.seconds = int(meta["step"]), float(meta["seconds"])
 
     def warm_start(self, config: dict[str, Any], weights: dict[str, Tensor]) -> None:
-        """Starts from another checkpoint's weights; parts that it lacks keep their start values.
-
-        Args:
-            config: the checkpoint's config.json.
-            weights: name -> tensor.
+        """Starts from a checkpoint's weights; parts that it lacks keep their start values.
 
         Raises:
             ValueError: the weights are of another architecture, or predict something else.
@@ -296,3 +296,32 @@ class Trainer:
         if self.main and missing:
             print(f"starting afresh: {', '.join(missing)}", file=sys.stderr)
         self.ema.load_state_dict(self.net.state_dict())
+
+
+def _read_state(
+    run: Path, want: dict[str, str], device: torch.device
+) -> tuple[dict[str, str], dict[str, dict[str, Tensor]]]:
+    """The meta data, which must hold what is wanted, and group -> name -> tensor.
+
+    Raises:
+        ValueError: no state there, a broken one, or one that is not as wanted.
+    """
+    path = run / STATE
+    if not path.is_file():
+        raise ValueError(f"--resume needs {path}; it does not exist; start without --resume")
+    try:
+        with safe_open(path, "pt", device=str(device)) as file:
+            meta, tensors = file.metadata(), {n: file.get_tensor(n) for n in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{path} is broken ({error}); start without --resume") from None
+    for key, value in want.items():
+        if meta.get(key) != value:
+            raise ValueError(
+                f"{path} was made with {key} {meta.get(key)}; this run has {value}; use the "
+                "same, or another --out"
+            )
+    groups: dict[str, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        group, rest = name.split(".", 1)
+        groups.setdefault(group, {})[rest] = value
+    return meta, groups
