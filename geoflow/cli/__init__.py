@@ -29,17 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (
-    generate,
-    reconstruct,
-    joints,
-    render,
-    evaluate,
-    train,
-    recipes,
-    pack,
-    info,
-):
+for command in (generate, reconstruct, joints, render, evaluate, train, recipes, pack, info):
     app.command()(command)
 app.add_typer(distribution)
 
@@ -55,8 +45,7 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool,
-        typer.Option("--version", help="Show the version.", callback=_version, is_eager=True),
+        bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
     """3D shapes in one or a few network calls."""
