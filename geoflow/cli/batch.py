@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from geoflow import __version__
-from geoflow.clouds.mesher import CloudMesher
-from geoflow.clouds.model import CloudShape, PointGenerator
+from geoflow.clouds.model import CloudShape
 from geoflow.files import check_folder, check_target, write_atomically
 from geoflow.io.meshes import write_mesh
 from geoflow.io.ply import write_cloud
-from geoflow.model.model import category_among
-from geoflow.shapes.model import ObjectGenerator, Shape
+from geoflow.model.maker import Maker, Request, category_among
+from geoflow.shapes.model import MeshRequest, Shape
 
 MANIFEST = "manifest.json"
 SAVE_EVERY = 25
@@ -27,51 +26,34 @@ class Order:
 
     Attributes:
         n: how many shapes.
-        steps, category, seed, guidance: see geoflow.model.model.Request.
-        resolution: of meshes, see there; None for clouds.
+        request: of each; a `MeshRequest` of meshes.
         format: obj, glb, stl, ply or 3mf; ply for clouds.
         categories: of the generator, in the order of its labels.
+
+    Raises:
+        ValueError: the category is none of them.
     """
 
     n: int
-    steps: int
-    category: str
-    seed: int
-    guidance: float
-    resolution: int | None
+    request: Request
     format: str
-    categories: tuple[str, ...] = ()
+    categories: Sequence[str]
 
-    def checked(self, categories: list[str]) -> Order:
-        """The order with the categories of a generator, its own as they spell it.
-
-        Raises:
-            ValueError: the category is none of them.
-        """
-        name = self.category
-        if name != "all":
-            name = category_among(categories, name)
-        return replace(self, category=name, categories=tuple(categories))
-
-    def category_of(self, index: int) -> str:
-        """Of the shape `index`."""
-        if self.category != "all":
-            return self.category
-        return self.categories[index % len(self.categories)]
+    def __post_init__(self) -> None:
+        if self.request.category != "all":  # as the generator spells it
+            name = category_among(self.categories, self.request.category)
+            object.__setattr__(self, "request", replace(self.request, category=name))
 
     def file_name(self, index: int) -> str:
         """Of the shape `index`."""
-        return f"{self.category_of(index)}_{index:05d}.{self.format}"
+        category = self.request.category
+        if category == "all":
+            category = self.categories[index % len(self.categories)]
+        return f"{category}_{index:05d}.{self.format}"
 
     def head(self) -> dict[str, Any]:
         """What the manifest says of it."""
-        said = {k: v for k, v in asdict(self).items() if v is not None}
-        del said["categories"]
-        return said
-
-    def request(self) -> dict[str, Any]:
-        """Fields of the generator's request."""
-        return {k: v for k, v in self.head().items() if k not in ("n", "format")}
+        return {"n": self.n} | asdict(self.request) | {"format": self.format}
 
 
 class Batch:
@@ -134,11 +116,9 @@ class Batch:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.save()
 
-    def run(
-        self, generator: ObjectGenerator | PointGenerator | CloudMesher
-    ) -> Iterator[dict[str, Any]]:
+    def run(self, generator: Maker) -> Iterator[dict[str, Any]]:
         """Makes and writes what is missing; yields each shape's manifest entry."""
-        stream = generator.stream(self.missing(), **self.order.request())
+        stream = generator.stream(self.missing(), **asdict(self.order.request))
         try:
             for count, shape in enumerate(stream, 1):
                 self.shapes[shape.index] = entry = self._write(shape)
@@ -206,7 +186,7 @@ def summary(batch: Batch, seconds: float) -> str:
     made = batch.asked()
     count = len({s["category"] for s in made})
     kinds = "1 category" if count == 1 else f"{count} categories"
-    if batch.order.resolution is None:
+    if not isinstance(batch.order.request, MeshRequest):
         clean = f"{sum(s['points'] for s in made):,} points"
     else:
         clean = (

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING
 
 from geoflow.cli.errors import UsageError, note
 from geoflow.cli.options import (
-    AtLeast,
     Device,
     MeshFormat,
     Overwrite,
@@ -21,9 +19,13 @@ from geoflow.cli.options import (
     Steps,
     Where,
     command,
-    seed_option,
+    option,
 )
 from geoflow.cli.progress import progress_bar
+
+if TYPE_CHECKING:
+    from geoflow.cli.batch import Order
+    from geoflow.model.maker import Maker
 
 
 class Backbone(StrEnum):
@@ -34,57 +36,41 @@ class Backbone(StrEnum):
 class Options:
     """Of `geoflow generate`."""
 
-    n: Annotated[
-        int,
-        typer.Option("--n", "-n", help="How many shapes; shape i is the same whatever this is."),
-        AtLeast(1),
-    ] = 1
+    n: int = option(
+        1, "How many shapes; shape i is the same whatever this is.", "--n", "-n", least=1
+    )
     steps: Steps = 2
-    category: Annotated[
-        str, typer.Option(help="A category (geoflow info lists them), or all: each in turn.")
-    ] = "all"
-    seed: seed_option(  # pyright: ignore[reportInvalidTypeForm]
-        "Shape i depends on the seed and i alone, not on --n or what else is asked."
-    ) = 0
-    guidance: Annotated[
-        float,
-        typer.Option(help="Above 1 exaggerates the category; every step then takes two calls."),
-        AtLeast(0),
-    ] = 1.0
-    resolution: Annotated[
-        Resolution | None,
-        typer.Option(
-            help="Cells a side of the grid that is meshed; 128 if not given; not of clouds."
-        ),
-    ] = None
-    format: Annotated[
-        MeshFormat,
-        typer.Option(help="Of the files; with --backbone points, ply is the cloud itself."),
-    ] = MeshFormat.obj
-    out: Annotated[Path, typer.Option(help="Folder for the shapes.")] = Path("outputs")
+    category: str = option("all", "A category (geoflow info lists them), or all: each in turn.")
+    seed: int = option(
+        0, "Shape i depends on the seed and i alone, not on --n or what else is asked.", least=0
+    )
+    guidance: float = option(
+        1.0, "Above 1 exaggerates the category; every step then takes two calls.", least=0
+    )
+    resolution: Resolution | None = option(
+        None, "Cells a side of the grid that is meshed; 128 if not given; not of clouds."
+    )
+    format: MeshFormat = option(
+        MeshFormat.obj, "Of the files; with --backbone points, ply is the cloud itself."
+    )
+    out: Path = option(Path("outputs"), "Folder for the shapes.")
     device: Where = Device.auto
-    backbone: Annotated[
-        Backbone,
-        typer.Option(
-            help="grid makes a mesh at once; points makes a cloud of 2,048 points and, unless the "
-            "format is ply, a closed mesh of it in one call more."
-        ),
-    ] = Backbone.grid
-    checkpoint: Annotated[
-        str | None,
-        typer.Option(
-            help="A bundled name, or a folder with config.json: a checkpoint or a run; objects or "
-            "points if not given."
-        ),
-    ] = None
+    backbone: Backbone = option(
+        Backbone.grid,
+        "grid makes a mesh at once; points makes a cloud of 2,048 points and, unless the format is "
+        "ply, a closed mesh of it in one call more.",
+    )
+    checkpoint: str | None = option(
+        None,
+        "A bundled name, or a folder with config.json: a checkpoint or a run; objects or points if "
+        "not given.",
+    )
     overwrite: Overwrite = False
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume",
-            help="Finish an interrupted run: repeat its command and add this; --n may differ.",
-        ),
-    ] = False
+    resume: bool = option(
+        False,
+        "Finish an interrupted run: repeat its command and add this; --n may differ.",
+        "--resume",
+    )
 
     @property
     def meshes(self) -> bool:
@@ -103,14 +89,12 @@ def generate(o: Options) -> None:
     from geoflow.cli.batch import Batch, summary
     from geoflow.model.device import pick_device
 
-    device = pick_device(o.device.value)
-    maker = _Maker(o)
-    batch = Batch(
-        o.out, maker.order(), maker.digest, device.type, resume=o.resume, overwrite=o.overwrite
-    )
+    device = pick_device(o.device.value).type
+    order, digest, load = _plan(o)
+    batch = Batch(o.out, order, digest, device, resume=o.resume, overwrite=o.overwrite)
     if o.resume and not batch.resumed:
         note(f"{o.out} holds no manifest to resume; starting afresh")
-    generator = maker.load()
+    generator = load()
     batch.begin()
     try:
         with progress_bar("generating", o.n, batch.kept) as advance:
@@ -123,45 +107,32 @@ def generate(o: Options) -> None:
     print(summary(batch, time.monotonic() - begin))
 
 
-class _Maker:
-    """What makes the shapes: of the backbone points, clouds or surfaces of them.
+def _plan(o: Options) -> tuple[Order, str, Callable[[], Maker]]:
+    """The order, the hash of the weights, and what loads them: a wrong category is found before."""
+    from geoflow.cli.batch import Order
+    from geoflow.clouds.mesher import CloudMesher
+    from geoflow.clouds.model import PointGenerator
+    from geoflow.model.checkpoint import digest_of
+    from geoflow.model.maker import Request
+    from geoflow.pretrained import config_of, load
+    from geoflow.shapes.model import MeshRequest, ObjectGenerator
 
-    Its config.json is read at once, its weights by `load`: a wrong category is found before them.
-    """
+    of_clouds, objects = o.backbone == Backbone.points, (ObjectGenerator,)
+    kind, name = (PointGenerator, "points") if of_clouds else (ObjectGenerator, "objects")
+    name, through = o.checkpoint or name, "objects" if of_clouds and o.meshes else None
+    config = config_of(name, (kind,))
+    request, digest = Request(o.steps, o.category, o.seed, o.guidance), digest_of(config)
+    if o.meshes:
+        request = MeshRequest(**asdict(request), resolution=int(o.resolution or 128))
+    order = Order(o.n, request, o.format.value, kind.categories_of(config))
+    if through:
+        digest += f"+{digest_of(config_of(through, objects))}"
 
-    def __init__(self, o: Options) -> None:
-        from geoflow.clouds.model import PointGenerator
-        from geoflow.model.checkpoint import digest_of
-        from geoflow.pretrained import config_of
-        from geoflow.shapes.model import ObjectGenerator
-
-        self.o, points = o, o.backbone == Backbone.points
-        self.kind = PointGenerator if points else ObjectGenerator
-        self.name = o.checkpoint or ("points" if points else "objects")
-        config = config_of(self.name, (self.kind,))
-        self.categories, self.digest = self.kind.categories_of(config), digest_of(config)
-        self.through = "objects" if points and o.meshes else None
-        if self.through:
-            self.digest += f"+{digest_of(config_of(self.through, (ObjectGenerator,)))}"
-
-    def order(self) -> Any:
-        """What is asked for, checked."""
-        from geoflow.cli.batch import Order
-
-        o = self.o
-        cells = (128 if o.resolution is None else int(o.resolution.value)) if o.meshes else None
-        order = Order(o.n, o.steps, o.category, o.seed, o.guidance, cells, o.format.value)
-        return order.checked(self.categories)
-
-    def load(self) -> Any:
-        """The generator."""
-        from geoflow.clouds.mesher import CloudMesher
-        from geoflow.clouds.model import PointGenerator
-        from geoflow.pretrained import load
-        from geoflow.shapes.model import ObjectGenerator
-
-        made = load(self.name, self.o.device.value, (self.kind,))
-        if self.through is None:
+    def load_all() -> Maker:
+        made = load(name, o.device.value, (kind,))
+        if through is None:
             return made
         assert isinstance(made, PointGenerator)
-        return CloudMesher(made, load(self.through, self.o.device.value, (ObjectGenerator,)))
+        return CloudMesher(made, load(through, o.device.value, objects))
+
+    return order, digest, load_all

@@ -2,7 +2,8 @@
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    seed: Seed = 0
+    steps: Steps = 2
+    n: int = option(1, "How many shapes.", "--n", "-n", least=1)
 
 @command(Options)
 def generate(o: Options) -> None: ...
@@ -13,7 +14,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, field, fields
 from enum import StrEnum
 from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_type_hints
 
@@ -64,6 +65,27 @@ def seed_option(what: str) -> Any:
     return Annotated[int, typer.Option(help=what), AtLeast(0)]
 
 
+def option(default: Any, help: str, *flags: str, least: float | None = None, **more: Any) -> Any:
+    """A command's own option: a field of its dataclass.
+
+    Args:
+        default: MISSING where one must be given.
+        help: what it means.
+        flags: "--out", "-o" where they are not --name.
+        least: the smallest number it may be.
+        more: see typer.Option.
+    """
+    bound = () if least is None else (AtLeast(least),)
+    return field(
+        default=default, metadata={"as": (typer.Option(*flags, help=help, **more), *bound)}
+    )
+
+
+def argument(help: str) -> Any:
+    """A command's argument, needed: a field of its dataclass."""
+    return field(metadata={"as": (typer.Argument(help=help),)})
+
+
 Options = TypeVar("Options")
 
 
@@ -71,39 +93,29 @@ def command(options: type[Options]) -> Callable[[Callable[[Options], None]], Cal
     """A command of typer that takes the fields of a dataclass as its options.
 
     Args:
-        options: every field Annotated with typer.Option or typer.Argument, and perhaps AtLeast.
+        options: every field is an `option`, an `argument`, or of one of the types above.
     """
     hints = get_type_hints(options, include_extras=True)
-    known = {f.name: f for f in fields(options)}  # pyright: ignore[reportArgumentType]
-    parameters = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=inspect.Parameter.empty if f.default is MISSING else f.default,
-            annotation=hints[name],
-        )
-        for name, f in known.items()
-    ]
-    bounds = {
-        name: part.least
-        for name in known
-        for part in get_args(hints[name])
-        if isinstance(part, AtLeast)
-    }
+    parameters, bounds = [], {}
+    for f in fields(options):  # pyright: ignore[reportArgumentType]
+        if "as" in f.metadata:
+            hints[f.name] = Annotated[hints[f.name], *f.metadata["as"]]
+        given = {"default": inspect.Parameter.empty if f.default is MISSING else f.default}
+        kind, hint = inspect.Parameter.KEYWORD_ONLY, hints[f.name]
+        parameters.append(inspect.Parameter(f.name, kind, annotation=hint, **given))
+        bounds |= ((f.name, p.least) for p in get_args(hint) if isinstance(p, AtLeast))
 
     def wrap(function: Callable[[Options], None]) -> Callable[..., None]:
-        def checked(**values: Any) -> None:
+        @functools.wraps(function)
+        @one_line
+        def run(**values: Any) -> None:
             for name, least in bounds.items():
                 if values[name] is not None:
                     at_least(f"--{name}", values[name], least)
             function(options(**values))
 
-        @functools.wraps(function)
-        def run(**values: Any) -> None:
-            one_line(checked)(**values)
-
         run.__signature__ = inspect.Signature(parameters)  # pyright: ignore
-        run.__annotations__ = {name: hints[name] for name in known}
+        run.__annotations__ = hints
         return run
 
     return wrap

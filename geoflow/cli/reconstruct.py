@@ -5,9 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from geoflow.cli.errors import UsageError, check_picture, note
 from geoflow.cli.options import (
@@ -19,8 +17,9 @@ from geoflow.cli.options import (
     Steps,
     Up,
     Where,
+    argument,
     command,
-    seed_option,
+    option,
 )
 from geoflow.cli.progress import progress_bar
 from geoflow.files import check_target
@@ -37,39 +36,28 @@ LARGE = 10 << 20  # bytes of a file that takes seconds to read
 class Options:
     """Of `geoflow reconstruct`."""
 
-    cloud: Annotated[Path, typer.Argument(help=".ply, .xyz or .obj of points, or a mesh file.")]
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            "-o",
-            help="Mesh to write: obj or ply in the cloud's frame; glb is turned y up, stl and 3mf "
-            "z up in millimetres.",
-        ),
-    ] = Path("mesh.obj")
+    cloud: Path = argument(".ply, .xyz or .obj of points, or a mesh file.")
+    out: Path = option(
+        Path("mesh.obj"),
+        "Mesh to write: obj or ply in the cloud's frame; glb is turned y up, stl and 3mf z up in "
+        "millimetres.",
+        "--out",
+        "-o",
+    )
     steps: Steps = 1
-    category: Annotated[
-        str | None,
-        typer.Option(
-            help="What the cloud is of, if you know (geoflow info lists them); not told if "
-            "not given."
-        ),
-    ] = None
-    seed: seed_option("Where the cloud says nothing, another seed gives another guess.") = 0  # pyright: ignore[reportInvalidTypeForm]
-    resolution: Annotated[
-        Resolution, typer.Option(help="Cells a side of the grid that is meshed.")
-    ] = Resolution.r128
-    up: Annotated[
-        Up | None,
-        typer.Option(
-            help="Axis that points up in the cloud, y if not given; stl and 3mf are always z up."
-        ),
-    ] = None
+    category: str | None = option(
+        None, "What the cloud is of, if you know (geoflow info lists them); not told if not given."
+    )
+    seed: int = option(
+        0, "Where the cloud says nothing, another seed gives another guess.", least=0
+    )
+    resolution: Resolution = option(Resolution.r128, "Cells a side of the grid that is meshed.")
+    up: Up | None = option(
+        None, "Axis that points up in the cloud, y if not given; stl and 3mf are always z up."
+    )
     checkpoint: Checkpoint = "objects"
     device: Where = Device.auto
-    render: Annotated[
-        Path | None, typer.Option(help="PNG to draw too: the cloud beside the mesh.")
-    ] = None
+    render: Path | None = option(None, "PNG to draw too: the cloud beside the mesh.")
     overwrite: Overwrite = False
 
     def check(self) -> None:
@@ -127,7 +115,7 @@ def reconstruct(o: Options) -> None:
 
 def _load(o: Options) -> tuple[ObjectGenerator, str | None]:
     """The generator, if it reads clouds, and the category as it spells it."""
-    from geoflow.model.model import category_among
+    from geoflow.model.maker import category_among
     from geoflow.pretrained import config_of, load
     from geoflow.shapes.model import ObjectGenerator
 

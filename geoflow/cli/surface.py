@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from geoflow.cli.errors import UsageError
-from geoflow.cli.options import AtLeast, Device, Overwrite, Where, command, seed_option
+from geoflow.cli.options import Device, Overwrite, Where, argument, command, option
 from geoflow.cli.progress import progress_bar
 from geoflow.files import check_target
 
@@ -30,11 +29,11 @@ def _group() -> None:
 class Options:
     """Of `geoflow distribution sample`."""
 
-    run: Annotated[Path, typer.Argument(help="Folder of a run of a recipe shape-distribution.")]
-    n: Annotated[int, typer.Option("--n", "-n", help="How many points."), AtLeast(1)] = 1_000_000
-    steps: Annotated[int, typer.Option(help="Network calls for each point."), AtLeast(1)] = 1
-    out: Annotated[Path, typer.Option("--out", "-o", help=".ply to write.")] = Path("cloud.ply")
-    seed: seed_option("Point i depends on the seed and i alone, on one machine.") = 0  # pyright: ignore[reportInvalidTypeForm]
+    run: Path = argument("Folder of a run of a recipe shape-distribution.")
+    n: int = option(1_000_000, "How many points.", "--n", "-n", least=1)
+    steps: int = option(1, "Network calls for each point.", least=1)
+    out: Path = option(Path("cloud.ply"), ".ply to write.", "--out", "-o")
+    seed: int = option(0, "Point i depends on the seed and i alone, on one machine.", least=0)
     device: Where = Device.auto
     overwrite: Overwrite = False
 

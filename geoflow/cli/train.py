@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from geoflow.cli.errors import UsageError, check_run, note, one_line
-from geoflow.cli.options import AtLeast, Device, Overwrite, Where, command, seed_option
+from geoflow.cli.options import Device, Overwrite, Where, argument, command, option
 
 if TYPE_CHECKING:
     from geoflow.training.recipe import Recipe
@@ -20,59 +18,44 @@ if TYPE_CHECKING:
 class Options:
     """Of `geoflow train`."""
 
-    recipe: Annotated[str, typer.Argument(help="A recipe; geoflow recipes lists them.")]
-    data: Annotated[
-        Path,
-        typer.Option(
-            help="Folder that a script of data_prep wrote; for a single surface a mesh file, or "
-            ".npz of vertices and faces."
-        ),
-    ]
-    out: Annotated[Path, typer.Option(help="Folder of the run.")]
-    minutes: Annotated[
-        float | None,
-        typer.Option(
-            help="Stop after so many minutes and save; with --fit, the length of the whole run."
-        ),
-    ] = None
-    fit: Annotated[
-        bool,
-        typer.Option(
-            "--fit",
-            help="Plan the whole run to take --minutes: steps are measured first, because the "
-            "learning rate must fall to zero at its end.",
-        ),
-    ] = False
-    steps: Annotated[
-        int | None,
-        typer.Option(help="Length of the whole run; its stages keep their shares."),
-        AtLeast(1),
-    ] = None
-    set: Annotated[
-        list[str],
-        typer.Option(
-            metavar="NAME=VALUE",
-            help="Change a value of the recipe, of its stages, times, loss, targets, network, "
-            "transport or data, such as batch=64, instant=0.4, width=128; may be repeated.",
-        ),
-    ] = ()  # pyright: ignore[reportAssignmentType]
-    init: Annotated[
-        Path | None, typer.Option(help="Start from the weights of this checkpoint or run.")
-    ] = None
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume",
-            help="Continue the run in --out, with the length and values that it was started with; "
-            "without a saved state it starts afresh.",
-        ),
-    ] = False
-    seed: seed_option("Of the whole run.") = 0  # pyright: ignore[reportInvalidTypeForm]
+    recipe: str = argument("A recipe; geoflow recipes lists them.")
+    data: Path = option(
+        MISSING,
+        "Folder that a script of data_prep wrote; for a single surface a mesh file, or .npz of "
+        "vertices and faces.",
+    )
+    out: Path = option(MISSING, "Folder of the run.")
+    minutes: float | None = option(
+        None, "Stop after so many minutes and save; with --fit, the length of the whole run."
+    )
+    fit: bool = option(
+        False,
+        "Plan the whole run to take --minutes: steps are measured first, because the learning rate "
+        "must fall to zero at its end.",
+        "--fit",
+    )
+    steps: int | None = option(
+        None, "Length of the whole run; its stages keep their shares.", least=1
+    )
+    set: list[str] = option(
+        (),
+        "Change a value of the recipe, of its stages, times, loss, targets, network, transport or "
+        "data, such as batch=64, instant=0.4, width=128; may be repeated.",
+        metavar="NAME=VALUE",
+    )
+    init: Path | None = option(None, "Start from the weights of this checkpoint or run.")
+    resume: bool = option(
+        False,
+        "Continue the run in --out, with the length and values that it was started with; without a "
+        "saved state it starts afresh.",
+        "--resume",
+    )
+    seed: int = option(0, "Of the whole run.", least=0)
     device: Where = Device.auto
-    compile: Annotated[bool, typer.Option(help="Compile the network (GPU only).")] = True
-    tensorboard: Annotated[bool, typer.Option(help="Also log to TensorBoard.")] = False
-    save_minutes: Annotated[float, typer.Option(help="Minutes between saved states.")] = 2.0
-    sample_minutes: Annotated[float, typer.Option(help="Minutes between drawn samples.")] = 4.0
+    compile: bool = option(True, "Compile the network (GPU only).")
+    tensorboard: bool = option(False, "Also log to TensorBoard.")
+    save_minutes: float = option(2.0, "Minutes between saved states.")
+    sample_minutes: float = option(4.0, "Minutes between drawn samples.")
 
     @property
     def settings(self) -> tuple[str, ...]:
@@ -173,16 +156,14 @@ def recipes() -> None:
 class PackOptions:
     """Of `geoflow pack`."""
 
-    run: Annotated[Path, typer.Argument(help="A run, or a checkpoint.")]
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the checkpoint to write.")]
-    dtype: Annotated[
-        str,
-        typer.Option(help="Of the stored weights: float32, float16, or int8 with a scale a row."),
-    ] = "float16"
-    average: Annotated[
-        list[Path],
-        typer.Option(help="Store the mean with the weights of this run too; may be repeated."),
-    ] = ()  # pyright: ignore[reportAssignmentType]
+    run: Path = argument("A run, or a checkpoint.")
+    out: Path = option(MISSING, "Folder of the checkpoint to write.", "--out", "-o")
+    dtype: str = option(
+        "float16", "Of the stored weights: float32, float16, or int8 with a scale a row."
+    )
+    average: list[Path] = option(
+        (), "Store the mean with the weights of this run too; may be repeated."
+    )
     overwrite: Overwrite = False
 
 

@@ -6,7 +6,7 @@ for shape in mesher.stream(range(4), steps=1): ...
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,12 +14,11 @@ from torch import Tensor
 
 from geoflow.clouds.model import PointGenerator
 from geoflow.flow.noise import draw_noise
-from geoflow.geometry.mesh import SurfaceMesh, surface_mesh
-from geoflow.shapes.model import MeshRequest, ObjectGenerator, Shape
+from geoflow.shapes.model import MeshMaker, MeshRequest, ObjectGenerator
 from geoflow.shapes.reconstruct import FEWEST, read_scan
 
 
-class CloudMesher:
+class CloudMesher(MeshMaker):
     """A generator of meshes by way of clouds, used as an `ObjectGenerator`.
 
     Args:
@@ -46,31 +45,26 @@ class CloudMesher:
                 f"a surface needs clouds of at least {FEWEST} points; the checkpoint's have "
                 f"{clouds.data.points}; use another"
             )
-        self.clouds, self.surfaces = clouds, surfaces
+        self.clouds, self.surfaces, self.metres = clouds, surfaces, clouds.metres
         self.digest, self.device = f"{clouds.digest}+{surfaces.digest}", clouds.device
-        self.category_of = clouds.category_of
 
     def cloud_shape(self) -> tuple[int, int]:
         """(N, 3), the shape of the noise of one cloud."""
         return self.clouds.data.points, 3
 
+    def batch_size(self, usual: float = 1.0) -> int:
+        return self.surfaces.batch_size(usual)
+
     def sdf(
-        self,
-        cloud_noise: Tensor,
-        noise: Tensor,
-        categories: Sequence[str],
-        *,
-        steps: int = 2,
-        guidance: float = 1.0,
-        on_step: Callable[[int, Tensor], None] | None = None,
+        self, cloud_noise: Tensor, noise: Tensor, categories: Sequence[str], **options: Any
     ) -> Tensor:
-        """Carries noise to clouds and these to signed distances.
+        """Carries noise to clouds and these, in one call more, to signed distances.
 
         Args:
             cloud_noise: (B, N, 3) standard normal, see `cloud_shape`.
             noise: (B, R, R, R) standard normal, of the surfaces.
             categories: B names.
-            steps, guidance, on_step: of the clouds, see `PointGenerator.clouds`.
+            options: of the clouds, see `PointGenerator.clouds`.
 
         Returns:
             (B, R, R, R) float32 truncated SDF, see `ObjectGenerator.sdf`.
@@ -78,43 +72,17 @@ class CloudMesher:
         Raises:
             ValueError: a cloud that no surface can be made of.
         """
-        clouds = self.clouds.clouds(
-            cloud_noise, categories, steps=steps, guidance=guidance, on_step=on_step
-        )
+        clouds = self.clouds.clouds(cloud_noise, categories, **options)
         if not bool(torch.isfinite(clouds).all()):
             raise ValueError("clouds must be finite; they are not; use another checkpoint")
         scans = torch.stack([read_scan(cloud.cpu().numpy()).points for cloud in clouds])
         return self.surfaces.sdf(noise, categories, clouds=scans, steps=1)
 
-    def mesh(self, grid: Tensor, category: str, resolution: int = 128) -> SurfaceMesh:
-        """One grid of `sdf` to a mesh in metres, see `ObjectGenerator.mesh`."""
-        metres = self.clouds.metres[self.category_of(0, category)]
-        return surface_mesh(grid.float().cpu().numpy(), resolution, metres)
-
-    def stream(self, indices: Sequence[int], **request: Any) -> Iterator[Shape]:
-        """Makes meshes in the order of `indices`, see `ObjectGenerator.stream`.
-
-        Args:
-            indices: numbers of the shapes.
-            request: fields of `MeshRequest`; steps and guidance are of the clouds, and each surface
-                takes one call more.
-
-        Yields:
-            shapes as they are finished.
-
-        Raises:
-            ValueError: an unknown category, a number out of range, or a cloud that no surface can
-                be made of.
-        """
-        asked = MeshRequest(**request)
-        self.category_of(0, asked.category)
-
-        def draw(part: Sequence[int], attempt: int) -> Tensor:
-            clouds, grids = (
-                torch.stack([draw_noise(asked.seed, i, shape, attempt) for i in part])
-                for shape in (self.cloud_shape(), self.surfaces.grid_shape())
-            )
-            names = [self.category_of(i, asked.category) for i in part]
-            return self.sdf(clouds, grids, names, steps=asked.steps, guidance=asked.guidance)
-
-        return self.surfaces.mesh_stream(indices, draw, asked, self.clouds)
+    def draw(
+        self, part: Sequence[int], names: list[str], asked: MeshRequest, attempt: int
+    ) -> Tensor:
+        clouds, grids = (
+            torch.stack([draw_noise(asked.seed, i, shape, attempt) for i in part])
+            for shape in (self.cloud_shape(), self.surfaces.grid_shape())
+        )
+        return self.sdf(clouds, grids, names, steps=asked.steps, guidance=asked.guidance)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +15,9 @@ from torch import Tensor
 from geoflow.checks import at_least
 from geoflow.flow.noise import draw_noise
 from geoflow.geometry.frames import to_world
-from geoflow.model.batches import in_order
 from geoflow.model.config import MOST, ClassData, Positive, check_argument, read_part
-from geoflow.model.model import CategoryModel, Request
+from geoflow.model.maker import Made, Request
+from geoflow.model.model import CategoryModel
 
 if TYPE_CHECKING:
     import trimesh
@@ -53,28 +52,28 @@ class CloudRequest(Request):
         super().__post_init__()
         at_least("points", self.points, LEAST_POINTS)
 
+    @property
+    def size(self) -> float:
+        return self.points / POINTS
+
 
 @dataclass(frozen=True)
-class CloudShape:
-    """One generated cloud.
+class CloudShape(Made):
+    """One generated cloud: (N, 3) float32 in metres, y up, facing +z, feet on y = 0."""
 
-    Attributes:
-        index: its number; with the seed it determines the cloud.
-        category: what was asked for.
-        points: (N, 3) float32 in metres, y up, facing +z, feet on y = 0.
-        seconds: network time.
-    """
-
-    index: int
-    category: str
     points: NDArray[np.float32]
-    seconds: float
+
+    def trimesh(self) -> trimesh.PointCloud:
+        """See `Made`."""
+        import trimesh
+
+        return trimesh.PointCloud(self.points, metadata=self.metadata)
 
 
 class PointGenerator(CategoryModel):
-    """Class-conditional generator of point clouds, see `FlowModel`."""
+    """Class-conditional generator of clouds: `generate` and `stream` take a `CloudRequest`."""
 
-    network = "PointTransformer"
+    network, asks, made = "PointTransformer", CloudRequest, CloudShape
     sample_bytes = 60_000_000
 
     def read(self, config: dict[str, Any]) -> None:
@@ -82,88 +81,28 @@ class PointGenerator(CategoryModel):
         self.metres = self.data.longest
         check_argument(config, "categories", len(self.metres))
 
-    def clouds(
-        self,
-        noise: Tensor,
-        categories: Sequence[str],
-        *,
-        steps: int = 2,
-        guidance: float = 1.0,
-        cumulative: bool | None = None,
-        on_step: Callable[[int, Tensor], None] | None = None,
-    ) -> Tensor:
+    def clouds(self, noise: Tensor, categories: Sequence[str], **options: Any) -> Tensor:
         """Carries noise to clouds, point by point: permuted noise gives the permuted cloud.
 
         Args:
-            noise: (B, N, 3) standard normal, see `draw_noise`; N as in training is best.
+            noise: (B, N, 3) standard normal, see geoflow.flow.draw_noise; N as in training is best.
             categories: B names.
-            steps, guidance, cumulative, on_step: see `CategoryModel.carry_classes`.
+            options: steps, guidance, cumulative, on_step: see `CategoryModel.carry_classes`.
 
         Returns:
             (B, N, 3) float32 in the cube [-1, 1]^3, y up, facing +z, on the device.
         """
-        samples = self.carry_classes(
-            noise,
-            categories,
-            steps=steps,
-            guidance=guidance,
-            cumulative=cumulative,
-            on_step=on_step,
-        )
-        return samples * self.data.std
+        return self.carry_classes(noise, categories, **options) * self.data.std
 
-    def stream(self, indices: Sequence[int], **request: Any) -> Iterator[CloudShape]:
-        """Makes clouds in the order of `indices`, several at a time.
+    def draw(
+        self, part: Sequence[int], names: list[str], asked: CloudRequest, attempt: int
+    ) -> Tensor:
+        noise = torch.stack([draw_noise(asked.seed, i, (asked.points, 3), attempt) for i in part])
+        return self.clouds(noise, names, steps=asked.steps, guidance=asked.guidance)
 
-        Args:
-            indices: numbers of the clouds.
-            request: fields of `CloudRequest`.
-
-        Yields:
-            clouds as they are finished.
-
-        Raises:
-            ValueError: an unknown category, a number out of range, or a cloud that is not finite.
-        """
-        asked = CloudRequest(**request)
-        self.category_of(0, asked.category)
-
-        def draw(part: Sequence[int]) -> np.ndarray:
-            noise = torch.stack([draw_noise(asked.seed, i, (asked.points, 3)) for i in part])
-            names = [self.category_of(i, asked.category) for i in part]
-            made = self.clouds(noise, names, steps=asked.steps, guidance=asked.guidance)
-            return made.cpu().numpy()
-
-        def finish(index: int, cloud: np.ndarray, spent: float) -> CloudShape:
-            begin, name = time.perf_counter(), self.category_of(index, asked.category)
-            if not np.isfinite(cloud).all():
-                raise ValueError(f"cloud {index} must be finite; it is not; use another checkpoint")
-            placed = to_world(cloud.astype(np.float64), self.metres[name]).astype(np.float32)
-            return CloudShape(index, name, placed, spent + time.perf_counter() - begin)
-
-        size, on_gpu = self.batch_size(asked.points / POINTS), self.device.type == "cuda"
-        return in_order(indices, size, draw, finish, on_gpu=on_gpu)
-
-    def generate(self, n: int = 1, **request: Any) -> list[trimesh.PointCloud]:
-        """Generates n clouds: generate(4, category="chair", steps=2, seed=0).
-
-        Args:
-            n: how many, at least 1.
-            request: fields of `CloudRequest`: steps, category, seed, guidance, points.
-
-        Returns:
-            trimesh.PointCloud objects in metres, y up, facing +z, feet on y = 0, the longest side
-            of the box around them that of the category; `metadata` holds category and index.
-
-        Raises:
-            ValueError: an argument out of range or an unknown category.
-        """
-        import trimesh
-
-        at_least("n", n, 1)
-        return [
-            trimesh.PointCloud(
-                made.points, metadata={"category": made.category, "index": made.index}
-            )
-            for made in self.stream(range(n), **request)
-        ]
+    def finish(
+        self, index: int, array: np.ndarray, name: str, asked: CloudRequest
+    ) -> NDArray[np.float32]:
+        if not np.isfinite(array).all():
+            raise ValueError(f"cloud {index} must be finite; it is not; use another checkpoint")
+        return to_world(array.astype(np.float64), self.metres[name]).astype(np.float32)

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+import warnings
+from collections.abc import Sequence
+from typing import Any, ClassVar, get_type_hints
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from geoflow.checks import at_least, one_of
 from geoflow.flow.condition import Condition
 from geoflow.flow.sampling import Guidance
-from geoflow.model.config import ClassData, read_network, read_part, read_sampling, read_transport
+from geoflow.model.config import (
+    MOST,
+    REMEDY,
+    ClassData,
+    read_network,
+    read_part,
+    read_sampling,
+    read_transport,
+    short,
+)
 from geoflow.model.device import half_precision
-from geoflow.model.network import network_with
+from geoflow.model.maker import Maker
+from geoflow.networks import NETWORKS, build_network
 
 
 class FlowModel:
@@ -60,14 +69,7 @@ class FlowModel:
         """
 
     def carry(
-        self,
-        noise: Tensor,
-        steps: int,
-        cond: Condition | None = None,
-        *,
-        guidance: Guidance | None = None,
-        cumulative: bool | None = None,
-        on_step: Callable[[int, Tensor], None] | None = None,
+        self, noise: Tensor, steps: int, cond: Condition | None = None, **options: Any
     ) -> Tensor:
         """Carries noise to standardised samples, float32 on the device.
 
@@ -75,87 +77,21 @@ class FlowModel:
             noise: (B, ...) standard normal, see geoflow.flow.draw_noise.
             steps: network calls, at least 1.
             cond: what the network is told.
-            guidance: exaggerates the condition, at twice the calls.
-            cumulative: True folds the map, False samples with r = t, the ordinary multi-step way;
-                None does as the checkpoint's config says, see `SamplingSettings`.
-            on_step: called with (calls made, state) after each step; may raise to stop.
+            options: cumulative, guidance, on_step: see `SamplingSettings.sample`.
         """
-        at_least("steps", steps, 1)
         with half_precision(self.device, enabled=self.half):
-            return self.sampling.sample(
-                self.transport,
-                self.net,
-                noise.to(self.device),
-                steps,
-                cond,
-                cumulative=cumulative,
-                guidance=guidance,
-                on_step=on_step,
-            )
+            noise = noise.to(self.device)
+            return self.sampling.sample(self.transport, self.net, noise, steps, cond, **options)
 
 
-@dataclass(frozen=True)
-class Request:
-    """What shapes are asked for; shape i depends on (seed, i) and the rest alone.
-
-    Attributes:
-        steps: network calls for each, at least 1.
-        category: one of the model's `categories`, or "all" for each in turn.
-        seed: not negative.
-        guidance: above 1 exaggerates the category, at twice the cost.
-
-    Raises:
-        ValueError: a number out of range.
-    """
-
-    steps: int = 2
-    category: str = "all"
-    seed: int = 0
-    guidance: float = 1.0
-
-    def __post_init__(self) -> None:
-        at_least("seed", self.seed, 0)
-        at_least("steps", self.steps, 1)
-        at_least("guidance", self.guidance, 0)
-
-
-def category_among(categories: Sequence[str], name: str) -> str:
-    """The category of that name; case does not matter.
-
-    Raises:
-        ValueError: there is none; lists them and the nearest.
-    """
-    known = {category.casefold(): category for category in categories}
-    if name.casefold() not in known:
-        one_of("category", name, categories)
-    return known[name.casefold()]
-
-
-class CategoryModel(FlowModel):
+class CategoryModel(FlowModel, Maker):
     """A class-conditional generator.
 
     Attributes:
         sample_bytes: peak GPU memory of one usual sample in a network call, generously.
-        metres: category -> longest side of its shapes, in the order of the labels.
     """
 
     sample_bytes: ClassVar[int]
-    metres: dict[str, float]
-
-    @property
-    def categories(self) -> list[str]:
-        """In the order of the labels."""
-        return list(self.metres)
-
-    def category_of(self, index: int, category: str = "all") -> str:
-        """The category of shape `index`: "all" takes the categories in turn; case does not matter.
-
-        Raises:
-            ValueError: unknown category; lists them and the nearest.
-        """
-        if category == "all":
-            return self.categories[index % len(self.categories)]
-        return category_among(self.categories, category)
 
     @classmethod
     def categories_of(cls, config: dict[str, Any]) -> list[str]:
@@ -163,14 +99,11 @@ class CategoryModel(FlowModel):
         return read_part(config, "data", ClassData).categories
 
     def batch_size(self, usual: float = 1.0) -> int:
-        """Samples per network call.
+        """Samples per network call, for samples of a size in usual ones.
 
         On a CPU always 1: a result that never depends on what else is in the batch is the same
         to the last bit, and other samples keep the other cores busy. On a GPU as many as fit, at
         most 64.
-
-        Args:
-            usual: size of a sample in usual ones.
         """
         if self.device.type != "cuda":
             return 1
@@ -198,19 +131,58 @@ class CategoryModel(FlowModel):
         self,
         noise: Tensor,
         categories: Sequence[str | None],
-        *,
         context: Tensor | None = None,
-        steps: int,
-        guidance: float,
+        *,
+        steps: int = 2,
+        guidance: float = 1.0,
         **options: Any,
     ) -> Tensor:
-        """Carries noise to standardised samples of categories, see `carry` and `condition`.
+        """Carries noise to standardised samples of categories.
 
         Args:
-            guidance: 1 samples the data; above 1 exaggerates the category.
+            noise, steps: see `carry`.
+            categories, context: see `condition`.
+            guidance: 1 samples the data; above 1 exaggerates the category, at twice the calls.
+            options: cumulative, on_step: see `SamplingSettings.sample`.
         """
-        cond = self.condition(categories, context)
-        exaggerate = None
+        cond, exaggerate = self.condition(categories, context), None
         if guidance != 1.0:
             exaggerate = Guidance(guidance, self.condition([None] * len(categories), cond.context))
         return self.carry(noise, steps, cond, guidance=exaggerate, **options)
+
+
+def network_with(config: dict[str, Any], weights: dict[str, Tensor]) -> nn.Module:
+    """The network of config.json with a copy of these weights, on the CPU, float32.
+
+    Raises:
+        ValueError: it cannot be built, or the weights do not fit it.
+    """
+    name, arguments = (part := read_network(config)).name, part.arguments
+    hints = get_type_hints(NETWORKS[name][1]) if name in NETWORKS else {}
+    for key, value in arguments.items():
+        hint, path = hints.get(key, Any), f"network.arguments.{key}"
+        if hint in (int, float, str, bool, int | None):
+            what = getattr(hint, "__name__", "") or str(hint)
+            _must(isinstance(value, hint), path, f"of type {what}", value)
+        if isinstance(value, int | float):
+            _must(abs(value) <= MOST, path, f"within +-{MOST}", value)
+    try:
+        # Without memory: a wrong size is found before memory is taken for it.
+        with torch.device("meta"), warnings.catch_warnings(action="ignore"):
+            net = build_network(name, **arguments)
+    except (TypeError, ArithmeticError, RuntimeError, AttributeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"config.json: network.arguments: {reason}; {REMEDY}") from None
+    # Copies: a file's memory may be unaligned, and another program may write to it.
+    copies = {key: value.to(torch.float32, copy=True) for key, value in weights.items()}
+    try:
+        net.load_state_dict(copies, assign=True)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()[:200]
+        raise ValueError(f"the weights do not fit the network of config.json: {reason}") from None
+    return net
+
+
+def _must(holds: bool, path: str, what: str, value: Any) -> None:
+    if not holds:
+        raise ValueError(f"config.json: {path} must be {what}; got {short(value)}; {REMEDY}")

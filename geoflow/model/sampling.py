@@ -40,8 +40,11 @@ class SamplingSettings:
         """Carries noise to data in `steps` calls the way these settings say.
 
         Args:
-            cumulative: None does as `cumulative_calls` says.
-            transport, net, noise, cond, options: see geoflow.flow.sample.
+            cumulative: True folds the map, False samples with r = t, the ordinary multi-step way;
+                None does as `cumulative_calls` says.
+            transport, net, noise, cond: see geoflow.flow.sample.
+            options: of geoflow.flow.sample; guidance exaggerates the condition, at twice the calls,
+                and on_step is called with (calls made, state) after each step; may raise to stop.
         """
         if cumulative is None:
             cumulative = self.cumulative_calls is None or steps <= self.cumulative_calls

@@ -4,33 +4,27 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from geoflow.data.shards import ShapeDataset
-from geoflow.data.turns import CategoryTurns
+from geoflow.data.source import CategorySource
 from geoflow.flow.condition import Condition
 from geoflow.render.quick import draw_grids
 
 UNITS = 32767
 
 
-class GridSource:
-    """Batches of standardised grids with labels, every category equally often.
+class GridSource(CategorySource):
+    """Batches of standardised grids (B, R, R, R) with labels, every category equally often.
 
     Args:
         values: (N, R, R, R) int8, SDF / truncation * 127.
-        labels: (N,) int64 category indices; every category must occur.
-        categories: their names.
-        scales: (N,) longest side in metres.
+        labels, categories, scales, device: see `CategorySource`.
         truncation: of the SDF, in cube units.
-        device: where the grids are kept.
-
-    Raises:
-        ValueError: a category without shapes.
     """
 
     def __init__(
@@ -42,25 +36,30 @@ class GridSource:
         truncation: float,
         device: torch.device,
     ) -> None:
-        self.turns = CategoryTurns(labels, categories)
-        order = self.turns.order
-        self.values = torch.from_numpy(values[order]).to(device)
-        self.labels = torch.from_numpy(labels[order]).to(device)
-        self.categories, self.truncation, self.device = list(categories), truncation, device
-        self.metres = self.turns.medians(scales)
+        super().__init__(values, labels, categories, scales, device)
+        self.truncation = truncation
         self.mean, self.std = self._statistics()
 
     @classmethod
     def open(
         cls, folder: Path, device: torch.device, *, resolution: int = 64, split: str = "train"
-    ) -> GridSource:
-        """Reads a folder that data_prep/objects.py wrote."""
+    ) -> Self:
+        """Reads a folder that data_prep/objects.py wrote.
+
+        Raises:
+            ValueError: no shapes of the split.
+        """
         dataset = ShapeDataset.open(folder)
         values, labels, names = dataset.load_sdf(resolution=resolution, split=split)
         if not names:
             raise ValueError(f"{folder} holds no shapes of the {split} split; add meshes to it")
-        scales = dataset.scales(split)
-        return cls(values, labels, list(dataset.categories), scales, dataset.truncation, device)
+        known = values, labels, list(dataset.categories), dataset.scales(split), dataset.truncation
+        return cls(*known, device, **cls._more(dataset, split))
+
+    @classmethod
+    def _more(cls, dataset: ShapeDataset, split: str) -> dict[str, np.ndarray]:
+        """Further arguments of the constructor."""
+        return {}
 
     def _statistics(self) -> tuple[float, float]:
         total, square, n = 0.0, 0.0, self.values.numel()
@@ -71,20 +70,8 @@ class GridSource:
         mean = total / n
         return mean, (square / n - mean**2) ** 0.5
 
-    def __len__(self) -> int:
-        return len(self.labels)
-
     def batch(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor | Condition]:
-        """Draws a batch.
-
-        Args:
-            size: B.
-            generator: source of randomness, on any device.
-
-        Returns:
-            (B, R, R, R) float32 of zero mean and unit variance over the set, and (B,) labels.
-        """
-        index = self.turns.draw(size, generator).to(self.device)
+        index = self.draw(size, generator)
         return self.standardise(self.values[index].float() / 127), self.labels[index]
 
     def standardise(self, sdf: Tensor) -> Tensor:
@@ -96,19 +83,10 @@ class GridSource:
         return (samples * self.std + self.mean) * self.truncation
 
     def picture(self, samples: Tensor, size: int) -> np.ndarray:
-        """(B, R, R, R) samples -> (B, size, size, 3) uint8."""
         return draw_grids(self.decode(samples), size)
 
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """Of the network."""
-        return {"categories": len(self.categories)}
-
     def describe(self) -> dict[str, Any]:
-        """What a checkpoint must know of its data."""
-        return {
-            "categories": self.categories,
-            "metres": [round(m, 4) for m in self.metres],
+        return super().describe() | {
             "resolution": self.values.shape[-1],
             "truncation": self.truncation,
             "mean": self.mean,
@@ -121,8 +99,8 @@ class ScanSource(GridSource):
     """Batches of standardised grids, each with a sparse, rough cloud of its surface as condition.
 
     Args:
-        points: (N, P, 3) on the surfaces, in the cube [-1, 1]^3, in the order of `values`.
-        others: of GridSource.
+        grids: arguments of GridSource.
+        points: (N, P, 3) on the surfaces, in the cube [-1, 1]^3, in the order of its `values`.
 
     Attributes:
         size: L, points of a condition; a cloud of fewer points repeats them.
@@ -134,49 +112,23 @@ class ScanSource(GridSource):
     size, fewest = 1024, 64
     given, noisy, noise, torn = 0.5, 0.5, 0.02, 0.3
 
-    def __init__(
-        self,
-        values: np.ndarray,
-        labels: np.ndarray,
-        categories: list[str],
-        scales: np.ndarray,
-        truncation: float,
-        device: torch.device,
-        points: np.ndarray,
-    ) -> None:
-        super().__init__(values, labels, categories, scales, truncation, device)
-        stored = np.rint(points[self.turns.order] * UNITS).astype(np.int16)
-        self.points = torch.from_numpy(stored).to(device)
+    def __init__(self, *grids: Any, points: np.ndarray) -> None:
+        super().__init__(*grids)
+        stored = np.rint(points[self.order] * UNITS).astype(np.int16)
+        self.points = torch.from_numpy(stored).to(self.device)
 
     @classmethod
-    def open(
-        cls, folder: Path, device: torch.device, *, resolution: int = 64, split: str = "train"
-    ) -> ScanSource:
-        """Reads a folder that data_prep/objects.py wrote.
-
-        Raises:
-            ValueError: no shapes of the split, or a data set without points.
-        """
-        dataset = ShapeDataset.open(folder)
-        values, labels, names = dataset.load_sdf(resolution=resolution, split=split)
-        if not names:
-            raise ValueError(f"{folder} holds no shapes of the {split} split; add meshes to it")
-        points, _ = dataset.load_points(split)
-        scales, categories = dataset.scales(split), list(dataset.categories)
-        return cls(values, labels, categories, scales, dataset.truncation, device, points)
+    def _more(cls, dataset: ShapeDataset, split: str) -> dict[str, np.ndarray]:
+        return {"points": dataset.load_points(split)[0]}
 
     def batch(self, size: int, generator: torch.Generator) -> tuple[Tensor, Condition]:
-        """Draws a batch.
+        """Draws grids; the condition is labels (B,), context (B, L, 3) in the cube, context_mask.
 
         Args:
             size: B.
             generator: source of randomness, on the CPU.
-
-        Returns:
-            (B, R, R, R) float32 of zero mean and unit variance over the set, and the condition:
-            labels (B,), context (B, L, 3) in the cube, context_mask (B, L).
         """
-        index = self.turns.draw(size, generator).to(self.device)
+        index = self.draw(size, generator)
         on_device = torch.Generator(self.device)
         on_device.manual_seed(int(torch.randint(2**62, (), generator=generator)))
         cloud, real = self._clouds(index, on_device)

@@ -8,7 +8,6 @@ mesh comes back in the cloud's own frame and unit.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,14 +15,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from geoflow.checks import at_least, one_of
 from geoflow.flow.noise import draw_noise
 from geoflow.geometry import isosurface
 from geoflow.geometry.frames import Frame, fit_frame
 from geoflow.geometry.mesh import SurfaceMesh, describe, remove_fragments
 from geoflow.geometry.pointcloud import farthest_points
 from geoflow.model.batches import single_threaded_torch
-from geoflow.shapes.model import ObjectGenerator
+from geoflow.model.maker import category_among
+from geoflow.shapes.model import MeshRequest, ObjectGenerator
 
 FEWEST, MOST, READ, KEPT = 16, 1024, 20_000, 1_000_000
 """Points a cloud needs; points the network reads; points they are chosen from; points looked at."""
@@ -99,8 +98,7 @@ def reconstruct(
     seed: int = 0,
     resolution: int = 128,
     up: str = "y",
-    cumulative: bool | None = None,
-    on_step: Callable[[int, torch.Tensor], None] | None = None,
+    **options: Any,
 ) -> SurfaceMesh:
     """A closed surface through (or near) the points.
 
@@ -112,7 +110,7 @@ def reconstruct(
         seed: of the noise; where the cloud says nothing, another seed gives another guess.
         resolution: 64, 128 or 256 cells a side.
         up: axis that points up in the cloud, "y" (facing +z) or "z" (facing -y); a Scan knows it.
-        cumulative, on_step: see `ObjectGenerator.sdf`.
+        options: cumulative, on_step: see `ObjectGenerator.sdf`.
 
     Returns:
         the mesh in the cloud's frame and unit.
@@ -120,22 +118,13 @@ def reconstruct(
     Raises:
         ValueError: a cloud that cannot be used, an argument out of range, or no surface came out.
     """
-    at_least("steps", steps, 1)
-    at_least("seed", seed, 0)
-    one_of("resolution", resolution, (64, 128, 256))
+    MeshRequest(steps, seed=seed, resolution=resolution)
     if category is not None:
-        one_of("category", category, generator.categories)
+        category = category_among(generator.categories, category)
     scan = points if isinstance(points, Scan) else read_scan(points, up)
-    noise = draw_noise(seed, 0, generator.grid_shape())[None]
+    noise, clouds = draw_noise(seed, 0, generator.grid_shape())[None], scan.points[None]
     with single_threaded_torch():
-        grid = generator.sdf(
-            noise,
-            [category],
-            clouds=scan.points[None],
-            steps=steps,
-            cumulative=cumulative,
-            on_step=on_step,
-        )[0]
+        grid = generator.sdf(noise, [category], clouds=clouds, steps=steps, **options)[0]
         fine = isosurface.upsample_tricubic(grid.float().cpu().numpy(), resolution)
     vertices, faces, removed = remove_fragments(*isosurface.extract_surface(fine))
     return describe(scan.frame.back(vertices), faces, removed)

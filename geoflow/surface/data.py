@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from geoflow.data.source import Source
 from geoflow.geometry.pointcloud import total_area
 from geoflow.io import meshes
 from geoflow.io.colours import Colours, read_coloured_mesh, read_npz_mesh
@@ -22,7 +23,7 @@ LEAST_DEVIATION = 0.02  # of colours in [0, 1]: one colour all over must not be 
 
 @dataclass(frozen=True)
 class Frame:
-    """Between the mesh's own frame and the network's: zero mean, unit variance.
+    """Between the mesh's own frame and the network's, of zero mean and unit variance.
 
     Attributes:
         centre: (3,) mean of the surface, in the mesh's unit.
@@ -31,9 +32,9 @@ class Frame:
         colour_std: root mean square deviation of a channel.
     """
 
-    centre: tuple[float, ...]
+    centre: list[float]
     scale: float
-    colour_mean: tuple[float, ...] | None = None
+    colour_mean: list[float] | None = None
     colour_std: float = 1.0
 
     @property
@@ -41,31 +42,22 @@ class Frame:
         """3, or 6 with colours."""
         return 3 if self.colour_mean is None else 6
 
-    def _offset_and_factor(self, like: Tensor) -> tuple[Tensor, Tensor]:
+    def decode(self, samples: Tensor) -> Tensor:
+        """(N, C) of the network -> the mesh's own frame and RGB in [0, 1]."""
         offset, factor = list(self.centre), [self.scale] * 3
         if self.colour_mean is not None:
-            offset, factor = offset + list(self.colour_mean), factor + [self.colour_std] * 3
-        return like.new_tensor(offset), like.new_tensor(factor)
-
-    def encode(self, points: Tensor) -> Tensor:
-        """(N, C) in the mesh's frame and RGB in [0, 1] -> the network's."""
-        offset, factor = self._offset_and_factor(points)
-        return (points - offset) / factor
-
-    def decode(self, samples: Tensor) -> Tensor:
-        """The inverse of `encode`."""
-        offset, factor = self._offset_and_factor(samples)
-        return samples * factor + offset
+            offset, factor = offset + self.colour_mean, factor + [self.colour_std] * 3
+        return samples * samples.new_tensor(factor) + samples.new_tensor(offset)
 
 
-class SurfaceSource:
+class SurfaceSource(Source):
     """Points of a surface, evenly by area and never twice the same.
 
     Args:
         vertices: (V, 3) in any unit.
         faces: (F, 3) indices.
-        colours: of the faces, or None.
         device: where points are drawn.
+        colours: of the faces, or None.
 
     Raises:
         ValueError: the mesh has no area.
@@ -87,7 +79,7 @@ class SurfaceSource:
         self.categories: list[str] = []
         self.device, self.area, self.faces = device, total, int(keep.sum())
         centre, scale = _mean_and_deviation(corners, areas)
-        self.frame = Frame(tuple(map(float, centre)), scale)
+        self.frame = Frame(centre.tolist(), scale)
         self.cumulative = torch.from_numpy(np.cumsum(areas)).to(device)
         self.corners = torch.from_numpy(((corners - centre) / scale).astype(np.float32)).to(device)
         self.colour_corners = self.texels = self.pictures = None
@@ -98,10 +90,8 @@ class SurfaceSource:
                 self.pictures = torch.from_numpy(colours.pictures[keep]).to(device)
             raw = self._draw(COLOUR_DRAWS, torch.Generator(device).manual_seed(0))[:, 3:].double()
             mean = raw.mean(0)
-            deviation = float((raw - mean).square().mean().sqrt())
-            self.frame = Frame(
-                self.frame.centre, scale, tuple(mean.tolist()), max(deviation, LEAST_DEVIATION)
-            )
+            std = max(float((raw - mean).square().mean().sqrt()), LEAST_DEVIATION)
+            self.frame = Frame(centre.tolist(), scale, mean.tolist(), std)
 
     @classmethod
     def open(cls, folder: Path, device: torch.device, *, texture: bool = False) -> SurfaceSource:
@@ -110,15 +100,7 @@ class SurfaceSource:
         return cls(vertices, faces, device, colours)
 
     def batch(self, size: int, generator: torch.Generator) -> tuple[Tensor, None]:
-        """Draws points.
-
-        Args:
-            size: B.
-            generator: source of randomness, on the surface's device or on the CPU.
-
-        Returns:
-            (B, C) float32 of zero mean and unit variance over the surface, and no labels.
-        """
+        """(B, C) points, drawn where the generator is."""
         points = self._draw(size, generator)
         if self.frame.colour_mean is not None:
             mean = points.new_tensor(self.frame.colour_mean)
@@ -144,24 +126,19 @@ class SurfaceSource:
         return torch.cat((points, colours), 1)
 
     def decode(self, samples: Tensor) -> Tensor:
-        """(N, C) of the network -> the mesh's own frame and RGB in [0, 1]."""
         return self.frame.decode(samples)
 
     def picture(self, samples: Tensor, size: int) -> np.ndarray:
-        """(N, C) samples -> (1, size, size, 3) uint8."""
         return draw_clouds(samples[None, :, :3] / 2, size)
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """Of the network."""
         return {"channels": self.frame.channels}
 
     def describe(self) -> dict[str, Any]:
-        """What a checkpoint must know of its data."""
-        frame = self.frame
-        known = {"categories": [], "centre": list(frame.centre), "scale": frame.scale}
-        if frame.colour_mean is not None:
-            known |= {"colour_mean": list(frame.colour_mean), "colour_std": frame.colour_std}
+        known = {"categories": []} | asdict(self.frame)
+        if self.frame.colour_mean is None:
+            del known["colour_mean"], known["colour_std"]
         return known | {"area": self.area, "faces": self.faces}
 
 

@@ -25,23 +25,16 @@ from geoflow.surface.data import Frame
 BLOCK = 16_384  # points that are made at a time, and whose noise is drawn together
 
 
-class _FrameData(Part):
-    centre: Annotated[list[Number], Field(min_length=3, max_length=3)]
+Triple = Annotated[list[Number], Field(min_length=3, max_length=3)]
+
+
+class FrameData(Part):
+    """The part "data" of config.json: a `Frame`."""
+
+    centre: Triple
     scale: Positive
-    colour_mean: Annotated[list[Number], Field(min_length=3, max_length=3)] | None = None
+    colour_mean: Triple | None = None
     colour_std: Positive = 1.0
-
-
-def read_frame(config: dict[str, Any]) -> Frame:
-    """The part "data" of the config.json of a surface.
-
-    Raises:
-        ValueError: it is missing or not what it must be.
-    """
-    data = read_part(config, "data", _FrameData)
-    if data.colour_mean is None:
-        return Frame(tuple(data.centre), data.scale)
-    return Frame(tuple(data.centre), data.scale, tuple(data.colour_mean), data.colour_std)
 
 
 class SurfaceModel(FlowModel):
@@ -50,7 +43,7 @@ class SurfaceModel(FlowModel):
     network, half = "PointMLP", False
 
     def read(self, config: dict[str, Any]) -> None:
-        self.frame = read_frame(config)
+        self.frame = Frame(**read_part(config, "data", FrameData).model_dump())
         check_argument(config, "channels", self.frame.channels)
 
     def stream(

@@ -14,12 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from geoflow.data.source import Source
 from geoflow.files import write_atomically
 from geoflow.flow.condition import Condition
 from geoflow.render.tiles import join_tiles
 from geoflow.training.interrupts import Interrupt
 from geoflow.training.log import Log
-from geoflow.training.recipe import Recipe, Source
+from geoflow.training.recipe import Recipe
 from geoflow.training.trainer import Trainer
 
 if TYPE_CHECKING:

@@ -6,44 +6,12 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
-
-import numpy as np
-import torch
-from torch import Tensor
+from typing import Any, NamedTuple
 
 from geoflow.checks import ArgumentError, one_of
-from geoflow.flow.condition import Condition
+from geoflow.data.source import Source
 from geoflow.flow.objective import Loss, TimeSampling
 from geoflow.flow.targets import Residual, Targets
-
-
-class Source(Protocol):
-    """Where batches come from.
-
-    Attributes:
-        categories: names of the labels, or none.
-        arguments: those of the network that the data decides.
-    """
-
-    categories: list[str]
-
-    @property
-    def arguments(self) -> dict[str, Any]: ...
-
-    @classmethod
-    def open(cls, folder: Path, device: torch.device) -> Source: ...
-
-    def batch(
-        self, size: int, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor | Condition | None]: ...
-
-    def describe(self) -> dict[str, Any]: ...
-
-    def decode(self, samples: Tensor) -> Tensor: ...
-
-    def picture(self, samples: Tensor, size: int) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from geoflow.checks import at_least
+from geoflow.data.source import Source
 from geoflow.flow.condition import Condition
 from geoflow.flow.paths import Paths
 from geoflow.flow.targets import Batch, Residual
@@ -25,7 +26,7 @@ from geoflow.flow.transport import get_transport
 from geoflow.model.checkpoint import save_checkpoint
 from geoflow.model.sampling import SamplingSettings
 from geoflow.networks import build_network
-from geoflow.training.recipe import Recipe, Source
+from geoflow.training.recipe import Recipe
 from geoflow.training.state import read_state, write_state
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from geoflow.clouds.mesher import CloudMesher
 from geoflow.clouds.model import PointGenerator
 from geoflow.io import meshes as export
 from geoflow.model.checkpoint import has_checkpoint, load_checkpoint
+from geoflow.model.maker import Request
 from geoflow.pretrained import load_generator
 
 METRES = {"chair": 1.0, "lamp": 0.5, "vase": 0.25}
@@ -99,7 +100,7 @@ def test_an_interrupted_run_leaves_whole_clouds_and_a_manifest(tiny_points, tmp_
     write = batches.write_cloud
     monkeypatch.setattr(batches, "write_cloud", interrupt)
     generator = load_generator(tiny_points, "cpu")
-    order = Order(5, 1, "all", 0, 1.0, None, "ply").checked(generator.categories)
+    order = Order(5, Request(steps=1), "ply", generator.categories)
     batch = Batch(tmp_path, order, generator.digest, "cpu")
     batch.begin()
     with pytest.raises(KeyboardInterrupt):

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from geoflow.clouds.model import PointGenerator
-from geoflow.model.network import network_with
+from geoflow.model.config import read_part
+from geoflow.model.model import network_with
 from geoflow.model.sampling import SamplingSettings
 from geoflow.networks import build_network
 from geoflow.shapes.model import ObjectGenerator
-from geoflow.surface.data import Frame
-from geoflow.surface.model import read_frame
+from geoflow.surface.model import FrameData
 
 ARGUMENTS = {"resolution": 16, "patch": 8, "overlap": 0, "width": 64, "depth": 1, "hidden": 32,
              "bottleneck": 8, "categories": 2}  # fmt: skip
@@ -120,16 +120,16 @@ def test_weights_of_another_network(weights):
 
 def test_frames_are_checked():
     data = {"centre": [0, 1.5, -2], "scale": 0.5}
-    assert read_frame({"data": data}) == Frame((0.0, 1.5, -2.0), 0.5)
+    assert read_part({"data": data}, "data", FrameData).centre == [0.0, 1.5, -2.0]
     colours = {"colour_mean": [0.1, 0.2, 0.3], "colour_std": 0.4}
-    assert read_frame({"data": data | colours}).channels == 6
+    assert read_part({"data": data | colours}, "data", FrameData).colour_std == 0.4
     for path, value in (("centre", [0, 1]), ("centre", "abc"), ("centre", [0, 1, float("nan")]),
                         ("scale", 0), ("scale", None), ("colour_mean", [1, 2, "x"]),
                         ("colour_std", -1)):  # fmt: skip
         with pytest.raises(ValueError, match=f"data.{path}"):
-            read_frame({"data": data | colours | {path: value}})
+            read_part({"data": data | colours | {path: value}}, "data", FrameData)
     with pytest.raises(ValueError, match="lacks data"):
-        read_frame({})
+        read_part({}, "data", FrameData)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import sys
 
 import torch
 
-from geoflow.model.network import network_with
+from geoflow.model.model import network_with
 from geoflow.networks import build_network
 
 ARGUMENTS = {"width": 64, "latents": 8, "rounds": 1, "hidden": 32, "point_hidden": 32}
@@ -43,7 +43,7 @@ def test_building_it_loads_nothing_more_of_torch():
     """Draws without memory would load torch's compiler: 1.5 s."""
     code = """
 import sys, torch
-from geoflow.model.network import network_with
+from geoflow.model.model import network_with
 from geoflow.networks import NETWORKS
 before = set(sys.modules)
 for name in NETWORKS:

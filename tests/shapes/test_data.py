@@ -17,7 +17,9 @@ def source() -> ScanSource:
     # shape i has its points near x = i / 10, so that a cloud tells which shape it is of
     points = rng.uniform(-0.5, 0.5, (N, P, 3)).astype(np.float32)
     points[..., 0] = np.arange(N)[:, None] / 10
-    return ScanSource(values, labels, ["a", "b"], np.ones(N), 0.1, torch.device("cpu"), points)
+    return ScanSource(
+        values, labels, ["a", "b"], np.ones(N), 0.1, torch.device("cpu"), points=points
+    )
 
 
 def draw(source: ScanSource, seed: int = 0, size: int = 64):
@@ -37,7 +39,7 @@ def test_the_cloud_is_of_the_grids_shape(source, monkeypatch):
     grids, cond = draw(source)
     which = (cond.context[..., 0].mean(1) * 10).round().long()
     own = source.standardise(source.values.float() / 127)
-    order = source.turns.order
+    order = source.order
     for grid, shape in zip(grids, which, strict=True):
         place = int(np.flatnonzero(order == int(shape))[0])
         assert torch.equal(grid, own[place])
