@@ -30,12 +30,8 @@ class Boxes:
 
     @classmethod
     def around(cls, parts: Parts, resolution: int, margin: float) -> Boxes:
-        count, voxel = len(parts.solid), 2.0 / resolution
-        corners = parts.vertices[np.concatenate([parts.faces, parts.lids])].reshape(-1, 3)
-        owner = np.repeat(np.concatenate([parts.part, parts.lid_part]), 3)
-        low, high = np.full((count, 3), np.inf), np.full((count, 3), -np.inf)
-        np.minimum.at(low, owner, corners)
-        np.maximum.at(high, owner, corners)
+        voxel = 2.0 / resolution
+        low, high = parts.boxes(lids=True)
         low = np.floor((low - margin + 1) / voxel - 0.5).astype(np.int64)
         shape = np.ceil((high + margin + 1) / voxel - 0.5).astype(np.int64) - low + 1
         return cls(low, shape, np.concatenate([[0], np.cumsum(shape.prod(1))]), voxel)

@@ -40,6 +40,16 @@ class Parts:
     solid: np.ndarray
     thickness: np.ndarray
 
+    def boxes(self, *, lids: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest corner (P, 3) of each part's faces, and of its lids."""
+        faces, part = self.faces, self.part
+        if lids:
+            faces, part = np.concatenate([faces, self.lids]), np.concatenate([part, self.lid_part])
+        low, high = np.full((len(self.solid), 3), np.inf), np.full((len(self.solid), 3), -np.inf)
+        np.minimum.at(low, part, self.vertices[faces].min(1))
+        np.maximum.at(high, part, self.vertices[faces].max(1))
+        return low, high
+
 
 def split_parts(vertices: np.ndarray, faces: np.ndarray) -> Parts:
     """Welds, cleans and orients a mesh and splits it into solids and sheets. See `mesh_to_sdf`."""
@@ -205,10 +215,7 @@ def _lids(vertices, rims, rim_part):
 
 def without_specks(parts: Parts, size: float) -> Parts:
     """Leaves out parts smaller than `size` along every axis (screws, hinges), unless all are."""
-    part, corners = np.repeat(parts.part, 3), parts.vertices[parts.faces].reshape(-1, 3)
-    low, high = np.full((len(parts.solid), 3), np.inf), np.full((len(parts.solid), 3), -np.inf)
-    np.minimum.at(low, part, corners)
-    np.maximum.at(high, part, corners)
+    low, high = parts.boxes()
     keep = (high - low).max(1) >= size
     if keep.all() or not keep.any():
         return parts
