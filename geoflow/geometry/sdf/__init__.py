@@ -13,12 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from geoflow.geometry.pointcloud import sample_surface
-from geoflow.geometry.sdf.bands import (
-    Boxes,
-    band_distances,
-    closest_barycentric,
-    winding_numbers,
-)
+from geoflow.geometry.sdf.bands import Boxes, band_distances, closest_barycentric, winding_numbers
 from geoflow.geometry.sdf.parts import split_parts, thickening, without_specks
 
 
