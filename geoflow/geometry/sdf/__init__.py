@@ -53,7 +53,7 @@ def mesh_to_sdf(
 
     Raises:
         ValueError: bad shapes or indices, vertices outside of the cube, or no face with an area.
-        ImportError: libigl is missing.
+        RuntimeError: libigl is missing.
     """
     voxel = 2.0 / resolution
     parts = without_specks(split_parts(vertices, faces), min_thickness_voxels * voxel)
@@ -105,9 +105,8 @@ def sample_visible_surface(
     points, normals = np.concatenate(found, axis=1)[:, :count]
     step = 1.5 * voxel * normals
     inward = interpolate(sdf, points + step) < interpolate(sdf, points - step) - 0.25 * voxel
-    return points.astype(np.float32), np.where(inward[:, None], -normals, normals).astype(
-        np.float32
-    )
+    normals = np.where(inward[:, None], -normals, normals)
+    return points.astype(np.float32), normals.astype(np.float32)
 
 
 def interpolate(sdf: np.ndarray, points: np.ndarray) -> np.ndarray:
