@@ -1,10 +1,8 @@
 """Signed distance grids of meshes of many, partly open, parts: start at `mesh_to_sdf`.
 
-The mesh is split into parts (orientable patches of faces, `sdf.parts`). A closed part is a solid
-and gets a sign from its own winding number; an open one is a sheet of some thickness; the shape is
-the union of its parts. The winding number of the whole mesh is not used: it bulges where an open
-sheet lies beside a solid. All parts are handled at once in flat arrays (`sdf.bands`), so that a
-mesh of 200 small parts costs no more than one of 2.
+Each part (an orientable patch of faces, `sdf.parts`) has a winding number of its own: that of the
+whole mesh bulges where an open sheet lies beside a solid. All parts are handled at once in flat
+arrays (`sdf.bands`), so that a mesh of 200 small parts costs no more than one of 2.
 """
 
 from __future__ import annotations
@@ -16,14 +14,12 @@ from geoflow.geometry.pointcloud import sample_surface
 from geoflow.geometry.sdf.bands import Boxes, band_distances, closest_barycentric, winding_numbers
 from geoflow.geometry.sdf.parts import split_parts, thickening, without_specks
 
+THINNEST = 1.65  # voxels
+"""At 1.3 the rims of cups come out ragged and tilted plates terraced, at 1.65 they do not."""
+
 
 def mesh_to_sdf(
-    vertices: np.ndarray,
-    faces: np.ndarray,
-    resolution: int = 64,
-    *,
-    truncation: float = 0.1,
-    min_thickness_voxels: float = 1.65,
+    vertices: np.ndarray, faces: np.ndarray, resolution: int = 64, *, truncation: float = 0.1
 ) -> np.ndarray:
     """Truncated signed distance of a mesh of many parts on a cell-centred grid.
 
@@ -34,18 +30,15 @@ def mesh_to_sdf(
     other part is a sheet. The shape is the union of the parts.
 
     Thin parts: rays inward from the faces of a solid measure its local thickness t. Where t is
-    below T = min_thickness_voxels voxels the surface moves out by (T - t) / 2 (the mean over an
-    area of radius T, so that it changes smoothly): legs and glass walls survive, thicker places
-    stay as they are. Sheets get thickness T. At 1.3 voxels the rims of cups come out ragged and
-    tilted plates terraced, at 1.65 they do not. Parts smaller than T along every axis (screws)
-    are left out.
+    below T = THINNEST voxels the surface moves out by (T - t) / 2 (the mean over an area of radius
+    T, so that it changes smoothly): legs and glass walls survive, thicker places stay as they are.
+    Sheets get thickness T. Parts smaller than T along every axis (screws) are left out.
 
     Args:
         vertices: (V, 3) inside [-1, 1]^3, such as `frames.fit_frame` places them.
         faces: (F, 3) vertex indices.
         resolution: R, points along each axis.
         truncation: values are clamped to +-truncation (cube half-size 1).
-        min_thickness_voxels: T, in voxels of 2 / R.
 
     Returns:
         (R, R, R) float32, negative inside; [i, j, k] is the point -1 + (i + 0.5) * 2 / R in x, j
@@ -56,8 +49,8 @@ def mesh_to_sdf(
         RuntimeError: libigl is missing.
     """
     voxel = 2.0 / resolution
-    parts = without_specks(split_parts(vertices, faces), min_thickness_voxels * voxel)
-    offsets = thickening(parts, min_thickness_voxels * voxel)
+    parts = without_specks(split_parts(vertices, faces), THINNEST * voxel)
+    offsets = thickening(parts, THINNEST * voxel)
     reach = np.full(len(parts.solid), truncation)
     np.maximum.at(reach, parts.part, truncation + offsets.max(1))
     boxes = Boxes.around(parts, resolution, float(reach.max()) + 2 * voxel)
