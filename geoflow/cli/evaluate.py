@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 from typer import Argument, Option
 
+from geoflow import __version__
 from geoflow.cli.errors import UsageError, note
 from geoflow.cli.options import AtLeast, Device, Overwrite, command, seed_option
 from geoflow.cli.progress import progress_bar
@@ -86,7 +88,9 @@ def evaluate(o: Options) -> None:
         note(line)
     with progress_bar("evaluating", 2 * chosen.shapes) as advance:
         scores = scoring.evaluate(chosen, settings, advance)
-    report = scoring.report(scores, chosen, settings, (o.generated, o.reference))
+    known = {"geoflow": __version__, "generated": str(o.generated), "reference": str(o.reference)}
+    known |= {"settings": asdict(settings), "notes": chosen.notes, "scores": scores}
+    report = json.dumps(known, indent=1, allow_nan=False)
     if o.json == "-":
         print(report)
         return

@@ -11,8 +11,7 @@ A data set is a folder (names in angle brackets vary):
                           normals (count, N, 3) int8 / 127
 
 `dataset.json` is written last and names the shards that are complete; anything else in the folder
-is a leftover of an interrupted run. Reading needs numpy and the standard library only. Points may
-be absent (they are not needed to train).
+is a leftover of an interrupted run. Points may be absent.
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -121,26 +121,20 @@ class ShapeWriter:
     ):
         self.folder = Path(folder)
         asked = {"resolutions": sorted(resolutions), "truncation": truncation, "points": points}
-        self.header = {
-            "format": FORMAT,
-            "version": VERSION,
-            **asked,
-            "categories": [],
-            "shards": [],
-        }
+        self.header: dict[str, Any] = {"format": FORMAT, "version": VERSION, **asked}
+        self.header |= {"categories": [], "shards": []}
         self._waiting: list[StoredShape] = []
         self.names: set[str] = set()
         self.folder.mkdir(parents=True, exist_ok=True)
         if (self.folder / "dataset.json").exists():
             self.header = _read_header(self.folder)
+            self.names = {row["name"] for row in ShapeDataset.open(self.folder).rows()}
             for key, value in asked.items():
                 if self.header[key] != value:
                     raise ValueError(
                         f"{self.folder} has {key} {self.header[key]}, this run {value}; "
                         "use the same settings or another folder"
                     )
-            for shard in self.header["shards"]:
-                self.names.update(row["name"] for row in _read_rows(self.folder, shard))
 
     def add(self, shape: StoredShape) -> bool:
         """Takes one shape; true when that completed and stored a shard.
@@ -179,12 +173,10 @@ class ShapeWriter:
         if self.header["points"]:
             points = np.stack([s.points for s in shapes if s.points is not None])
             normals = np.stack([s.normals for s in shapes if s.normals is not None])
+            points = np.rint(np.clip(points, -1, 1) * _POINT_UNITS).astype(np.int16)
+            normals = np.rint(normals * _NORMAL_UNITS).astype(np.int8)
             data = io.BytesIO()
-            np.savez_compressed(
-                data,
-                points=np.rint(np.clip(points, -1, 1) * _POINT_UNITS).astype(np.int16),
-                normals=np.rint(normals * _NORMAL_UNITS).astype(np.int8),
-            )
+            np.savez_compressed(data, points=points, normals=normals)
             write_atomically(self.folder / f"{name}.points.npz", data.getvalue())
         rows = [{"name": s.name, "category": s.category, "scale": float(s.scale)} for s in shapes]
         write_atomically(self.folder / f"{name}.json", json.dumps(rows, indent=0).encode())
@@ -223,9 +215,16 @@ class ShapeDataset:
         """
         folder = Path(folder)
         header = _read_header(folder)
-        shards = tuple((shard["name"], _read_rows(folder, shard)) for shard in header["shards"])
+        shards, keys = [], ("name", "category", "scale")
+        for name, count in ((shard["name"], shard["count"]) for shard in header["shards"]):
+            with _read(folder / f"{name}.json") as data:
+                rows = [{key: row[key] for key in keys} for row in json.loads(data)]
+                if len(rows) != count:
+                    raise ValueError(f"{len(rows)} shapes instead of {count}")
+            shards.append((name, rows))
         sizes, names = tuple(header["resolutions"]), tuple(header["categories"])
-        return cls(folder, sizes, float(header["truncation"]), int(header["points"]), names, shards)
+        truncation, points = float(header["truncation"]), int(header["points"])
+        return cls(folder, sizes, truncation, points, names, tuple(shards))
 
     def rows(self, split: str = "all") -> list[dict]:
         """Name, category and scale of every shape of a split, in the order of loading."""
@@ -321,15 +320,11 @@ def _read(path: Path) -> Iterator[bytes]:
     try:
         data = path.read_bytes()
     except OSError:
-        raise ValueError(
-            f"{path} is missing or unreadable; copy the whole data set folder again"
-        ) from None
+        raise ValueError(f"{path} is missing or unreadable; copy the data set again") from None
     try:
         yield data
     except _DAMAGES as error:
-        raise ValueError(
-            f"{path} is damaged ({error}); copy it again, or make the data set again"
-        ) from None
+        raise ValueError(f"{path} is damaged ({error}); copy it or make it again") from None
 
 
 def _read_header(folder: Path) -> dict:
@@ -344,17 +339,7 @@ def _read_header(folder: Path) -> dict:
             raise ValueError(f"no {', '.join(sorted(missing))}")
     if found != (FORMAT, VERSION):
         raise ValueError(
-            f"{path} is {found[0]!r} version {found[1]!r}, "
-            f"this program reads {FORMAT!r} version {VERSION}; "
-            "make the data set again with data_prep/objects.py"
+            f"{path} is {found[0]!r} version {found[1]!r}, this program reads {FORMAT!r} version "
+            f"{VERSION}; make the data set again with data_prep/objects.py"
         )
     return header
-
-
-def _read_rows(folder: Path, shard: dict) -> list[dict]:
-    with _read(folder / f"{shard['name']}.json") as data:
-        keys = "name", "category", "scale"
-        rows = [{key: row[key] for key in keys} for row in json.loads(data)]
-        if len(rows) != shard["count"]:
-            raise ValueError(f"{len(rows)} shapes instead of {shard['count']}")
-    return rows

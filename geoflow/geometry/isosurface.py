@@ -65,11 +65,7 @@ def upsample_tricubic(grid: FloatArray, resolution: int) -> NDArray[np.float32]:
 
     The cells stay centred over the same cube, so a surface stays where it is. Three matrix products
     are faster than four-tap gathers (BLAS). Catmull-Rom beat the interpolating cubic B-spline on
-    truncated spheres: the kink at the truncation rings less.
-
-    Args:
-        grid: (R, R, R) cell-centred values.
-        resolution: Cells a side of the result; at most R returns the grid as it is.
+    truncated spheres: the kink at the truncation rings less. At most R cells: the grid as it is.
 
     Raises:
         ValueError: `grid` is not a finite cube, or `resolution` is below 1.
@@ -96,7 +92,7 @@ def extract_surface(
     counter-clockwise seen from outside, and the same grid gives the same bytes.
 
     Args:
-        grid: (R, R, R) cell-centred values, negative inside.
+        grid: Cell-centred values, negative inside.
         backend: "open3d" (fastest) or "skimage"; None takes open3d where it imports. They give the
             same surface within a tenth of a cell, in another order.
 
@@ -158,8 +154,7 @@ def _surface_skimage(offsets: NDArray[np.float32]) -> tuple[FloatArray, NDArray[
     """Marching cubes with Lorensen's table; Lewiner's left edges of four faces on noisy grids."""
     from skimage.measure import marching_cubes
 
-    index, faces, _, _ = marching_cubes(offsets, 0.0, method="lorensen")
-    return index, faces
+    return marching_cubes(offsets, 0.0, method="lorensen")[:2]
 
 
 _BACKENDS = {"open3d": _surface_open3d, "skimage": _surface_skimage}

@@ -7,20 +7,20 @@ from outside. World axes are right-handed: y up, the object facing +z, in metres
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from geoflow.checks import at_least
 from geoflow.geometry import isosurface
 from geoflow.geometry.frames import to_world
+from geoflow.geometry.pointcloud import Floats, Integers
 
 Vertices = NDArray[np.float64]
 Faces = NDArray[np.int64]
 Simpler = tuple[Vertices, Faces] | None
-Floats, Integers = NDArray[np.floating[Any]], NDArray[np.integer[Any]]
 
 FRAGMENT = 0.01  # loose pieces below this share of the whole area are dropped
 
@@ -218,8 +218,7 @@ def decimate(vertices: Vertices, faces: Faces, target_faces: int) -> tuple[Verti
         ValueError: The mesh is not watertight, `target_faces` is below 4, no method gets there
             without breaking or losing the shape, or neither library is installed.
     """
-    if target_faces < 4:
-        raise ValueError(f"target_faces must be at least 4; it is {target_faces}; try 5000")
+    at_least("target_faces", target_faces, 4)
     if not is_watertight(faces):
         raise ValueError(
             f"decimate needs a watertight mesh; the one given ({len(faces)} faces) has open or "

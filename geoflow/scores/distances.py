@@ -77,9 +77,7 @@ def chamfer_matrices(
     if torch.device(device).type != "cpu":
         return three_matrices(chamfer_matrix, a, b, progress, device=device)
     n, both = len(a), (*_checked(a, "a"), *_checked(b, "b"))
-    clouds = [c.double().numpy(force=True) for c in both]
-    groups = [np.arange(n), np.arange(n, len(clouds))]
-    whole = nearest_chamfer(clouds, groups, progress)
+    whole = nearest_chamfer([c.double().numpy(force=True) for c in both], n, progress)
     return whole[:n, :n], whole[:n, n:], whole[n:, n:]
 
 

@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import statistics
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from geoflow import __version__
 from geoflow.scores import distances
 from geoflow.scores import sets as metrics
-from geoflow.scores.folders import SIDES, Plan, ShapeSet, read_set
+from geoflow.scores.folders import Plan, ShapeSet, read_set
 
 Scores = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What to measure.
-
-    Attributes:
-        metric: "cd" or "emd", the distance of 1-NNA, MMD, COV and of matched shapes.
-        points: A shape.
-        seed: Of the points drawn and of the shapes drawn from a larger side.
-        device: Where Chamfer distances are computed; EMD takes the CPU.
-        normalise: As `metrics.normalise_sets`.
-        threshold: Of the F-score, as a share of the reference shape's longest side.
-        paired: Match shapes of the same name, not each reference shape with the nearest.
-    """
+    """What to measure: the options of `geoflow evaluate` but for `device`, "cpu" or "cuda"."""
 
     metric: str = "cd"
     points: int = 2048
@@ -47,10 +34,7 @@ def evaluate(
 ) -> dict[str, Scores]:
     """Scores of every category, and their "mean" where there are several.
 
-    Args:
-        chosen: The files.
-        settings: What to measure.
-        progress: Called 2 * chosen.shapes times: once a shape read and once a shape compared.
+    `progress` is called 2 * chosen.shapes times: once a shape read and once a shape compared.
 
     Returns:
         category -> shapes (on either side), one_nna, mmd, coverage, jsd, f_score,
@@ -63,10 +47,8 @@ def evaluate(
     """
     scores = {}
     for name, files in chosen.groups.items():
-        first, second = (
-            read_set(paths, side, settings.points, settings.seed, progress)
-            for side, paths in enumerate(files)
-        )
+        how = settings.points, settings.seed, progress
+        first, second = (read_set(paths, side, *how) for side, paths in enumerate(files))
         scores[name] = _score(first, second, settings, _steps(name, 2 * len(files[0]), progress))
     if len(scores) > 1:
         columns = {key: [s[key] for s in scores.values()] for key in next(iter(scores.values()))}
@@ -124,17 +106,3 @@ def _score(
         pairs = ab.diagonal() if settings.metric == "emd" else alone
         scores["pair_distance"] = statistics.fmean(pairs)
     return scores
-
-
-def report(
-    scores: dict[str, Scores], chosen: Plan, settings: Settings, folders: tuple[Path, Path]
-) -> str:
-    """JSON: version, folders, settings, notes and scores: shares 0 to 1, null where unknown."""
-    content = {
-        "geoflow": __version__,
-        **{side: str(folder) for side, folder in zip(SIDES, folders, strict=True)},
-        "settings": dataclasses.asdict(settings),
-        "notes": chosen.notes,
-        "scores": scores,
-    }
-    return json.dumps(content, indent=1, allow_nan=False)

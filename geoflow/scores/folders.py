@@ -57,13 +57,9 @@ class ShapeSet:
 def plan(generated: Path, reference: Path, *, paired: bool, seed: int) -> Plan:
     """Sorts two folders' files into categories, as many on either side.
 
-    Categories count where every file of both folders is named <category>_<number>.
-
-    Args:
-        generated: Folder of the shapes to judge.
-        reference: Folder of those to compare them with.
-        paired: The shapes will be matched by name: both folders must have the same.
-        seed: Of the shapes drawn where one side has more.
+    Categories count where every file of both folders is named <category>_<number>. Where one side
+    has more shapes, `seed` draws from them: 1-NNA's 0.5 needs as many on both. Shapes that are
+    `paired` will be matched by name: both folders must have the same.
 
     Raises:
         ValueError: a folder has no shapes, or two of one name; no category is in both; `paired` and
@@ -90,7 +86,22 @@ def plan(generated: Path, reference: Path, *, paired: bool, seed: int) -> Plan:
             f"{', '.join(sorted(first))} and {', '.join(sorted(second))}"
         )
     for name, pair in groups.items():
-        groups[name] = _equal_counts(name, pair, paired, seed, notes)
+        sizes = [len(side) for side in pair]
+        count = min(sizes)
+        if count < 2 and not paired:
+            raise ValueError(
+                f"1-NNA needs two shapes or more a side; category {name} has 1 "
+                f"{SIDES[sizes[1] < 2]} shape; add shapes, take the category out, or pass --paired"
+            )
+        if sizes[0] != sizes[1]:
+            notes.append(
+                f"category {name} has {sizes[0]} generated and {sizes[1]} reference shapes; "
+                f"{count} of each are compared, drawn by --seed"
+            )
+        rng = np.random.default_rng(seed)
+        kept = [np.sort(rng.choice(size, count, replace=False)) for size in sizes]
+        a, b = ([side[i] for i in keep] for side, keep in zip(pair, kept, strict=True))
+        groups[name] = a, b
     return Plan(groups, notes)
 
 
@@ -110,28 +121,6 @@ def _by_category(paths: list[Path], numbered: bool) -> dict[str, list[Path]]:
     for path in paths:
         groups.setdefault(path.stem.rpartition("_")[0] if numbered else ALL, []).append(path)
     return groups
-
-
-def _equal_counts(
-    name: str, pair: tuple[list[Path], list[Path]], paired: bool, seed: int, notes: list[str]
-) -> tuple[list[Path], list[Path]]:
-    """The larger side is drawn from: 1-NNA's 0.5 needs as many shapes on both."""
-    sizes = [len(side) for side in pair]
-    count = min(sizes)
-    if count < 2 and not paired:
-        raise ValueError(
-            f"1-NNA needs two shapes or more a side; category {name} has 1 "
-            f"{SIDES[sizes[1] < 2]} shape; add shapes, take the category out, or pass --paired"
-        )
-    if sizes[0] != sizes[1]:
-        notes.append(
-            f"category {name} has {sizes[0]} generated and {sizes[1]} reference shapes; "
-            f"{count} of each are compared, drawn by --seed"
-        )
-    rng = np.random.default_rng(seed)
-    kept = [np.sort(rng.choice(size, count, replace=False)) for size in sizes]
-    first, second = ([side[i] for i in keep] for side, keep in zip(pair, kept, strict=True))
-    return first, second
 
 
 def read_set(

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.spatial import KDTree
 
@@ -38,19 +37,13 @@ def directed(cloud: Matrix, tree: Any, workers: int = 1) -> float:
     return float(np.square(tree.query(cloud, workers=workers)[0]).mean())
 
 
-def nearest_chamfer(
-    clouds: Sequence[Matrix], groups: Sequence[NDArray[np.int64]], progress: Progress = silent
-) -> Matrix:
-    """S clouds (P, 3) -> (S, S) Chamfer distances to the nearest other cloud of every group.
+def nearest_chamfer(clouds: Sequence[Matrix], first: int, progress: Progress = silent) -> Matrix:
+    """S float64 clouds (P, 3) -> (S, S) Chamfer distances to the nearest others of either set.
 
-    Args:
-        clouds: Finite float64 clouds; they may differ in their numbers of points.
-        groups: Indices into clouds. Every cloud's nearest of each group is found, ties included.
-        progress: Called with (steps done, all).
-
-    Returns:
-        Symmetric, 0 on the diagonal. An entry is the exact distance, or infinite where it is larger
-        than the smallest of its row, and of its column, in its group.
+    The `first` clouds are one set, the others another; progress is called with (steps done, all).
+    Symmetric, 0 on the diagonal. An entry is the exact distance, or infinite where it is larger
+    than the smallest of its row, and of its column, in its set: every cloud's nearest of either set
+    is found, ties included.
     """
     trees, count = [KDTree(cloud) for cloud in clouds], len(clouds)
     bounds = _directed_bounds(clouds, trees, progress)
@@ -58,23 +51,20 @@ def nearest_chamfer(
     np.fill_diagonal(result, 0.0)
 
     def fill(i: int) -> None:
-        for group in groups:
-            search(i, group[group != i])
-
-    def search(i: int, others: NDArray[np.int64]) -> None:
         """Computes distances from i in order of their bounds, until no other can be smaller."""
-        total = bounds[i, others] + bounds[others, i]
-        best = result[i, others].min(initial=np.inf)
-        for place in np.argsort(total):
-            j = int(others[place])
-            if total[place] > best:
-                return
-            if np.isfinite(result[i, j]):  # known from j's row
-                continue
-            to_j = directed(clouds[i], trees[j])
-            if to_j + bounds[j, i] <= best:
-                result[i, j] = result[j, i] = distance = to_j + directed(clouds[j], trees[i])
-                best = min(best, distance)
+        for others in (np.arange(first), np.arange(first, count)):
+            others = others[others != i]
+            total = bounds[i, others] + bounds[others, i]
+            best, order = result[i, others].min(initial=np.inf), np.argsort(total)
+            for j, bound in zip(others[order], total[order], strict=True):
+                if bound > best:
+                    break
+                if np.isfinite(result[i, j]):  # known from j's row
+                    continue
+                to_j = directed(clouds[i], trees[j])
+                if to_j + bounds[j, i] <= best:
+                    result[i, j] = result[j, i] = distance = to_j + directed(clouds[j], trees[i])
+                    best = min(best, distance)
 
     _in_threads(fill, count, progress, count)
     return result

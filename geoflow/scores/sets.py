@@ -70,12 +70,9 @@ def normalise_sets(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """(N, P, 3), (M, Q, 3) in one unit -> both as the distances should see them.
 
-    Args:
-        generated: (N, P, 3) clouds.
-        reference: (M, Q, 3) clouds.
-        how: "set" moves and scales both sets by the mean and the one standard deviation of all of
-            the reference's points, as PointFlow and PVD do, so that size and place count. "shape"
-            centres the bounding box of every cloud and scales its longest side to 2. "none".
+    "set" moves and scales both sets by the mean and the one standard deviation of all of the
+    reference's points, as PointFlow and PVD do, so that size and place count. "shape" centres the
+    bounding box of every cloud and scales its longest side to 2. "none" leaves them.
 
     Raises:
         ValueError: `how` is another word; or the points to scale by have no extent.

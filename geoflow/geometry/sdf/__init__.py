@@ -66,18 +66,11 @@ def mesh_to_sdf(
 def sample_visible_surface(
     vertices: np.ndarray, faces: np.ndarray, sdf: np.ndarray, count: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Uniform points with normals on the faces that are not buried in other parts.
+    """(V, 3), (F, 3) -> uniform points (count, 3) not buried in other parts, and unit normals.
 
-    Args:
-        vertices: (V, 3) in the frame of `sdf`.
-        faces: (F, 3) vertex indices.
-        sdf: (R, R, R) from `mesh_to_sdf`; a point deeper than 1.25 voxels counts as hidden.
-        count: number of points N.
-        rng: source of randomness.
-
-    Returns:
-        points (N, 3) float32 and unit normals (N, 3) float32, pointing out of the solid; on a
-        sheet, whose two sides are both outside, the normal keeps the mesh's orientation.
+    The vertices are in the frame of `sdf` (R, R, R) from `mesh_to_sdf`; a point deeper than 1.25
+    voxels counts as hidden. Both are float32. The normals point out of the solid; on a sheet, whose
+    two sides are both outside, they keep the mesh's orientation.
 
     Raises:
         ValueError: no face has an area, or nearly every point is hidden.
