@@ -2,137 +2,118 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from typer import Argument, Option
 
+from geoflow import __version__
 from geoflow.cli.errors import UsageError, note
 from geoflow.cli.options import AtLeast, Device, Overwrite, command, seed_option
 from geoflow.cli.progress import progress_bar
 from geoflow.files import check_target, write_atomically
 
-
-class Metric(StrEnum):
-    cd, emd = "cd", "emd"
-
-
-class Normalise(StrEnum):
-    set, shape, none = "set", "shape", "none"
+Metric = StrEnum("Metric", "cd emd")
+Normalise = StrEnum("Normalise", "set shape none")
+HEADS = {  # score -> its head in the table; {} is the metric
+    "shapes": "shapes", "one_nna": "1-NNA-{} %", "mmd": "MMD-{}", "coverage": "COV-{} %",
+    "jsd": "JSD", "f_score": "F-score %", "normal_consistency": "normals %",
+    "watertight": "closed %", "pair_distance": "{} of pairs",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """Of `geoflow evaluate`."""
 
-    generated: Annotated[Path, typer.Argument(help="Folder of meshes or clouds to judge.")]
-    reference: Annotated[Path, typer.Argument(help="Folder of those to compare them with.")]
+    generated: Annotated[Path, Argument(help="Folder of meshes or clouds to judge.")]
+    reference: Annotated[Path, Argument(help="Folder of those to compare them with.")]
     json: Annotated[
         str | None,
-        typer.Option(
+        Option(
             help="Also write settings and scores there; - writes them to stdout, without the table."
         ),
     ] = None
     metric: Annotated[
         Metric,
-        typer.Option(
-            help="cd (Chamfer), or emd (earth mover's, exact and slow).", case_sensitive=False
-        ),
+        Option(help="cd (Chamfer), or emd (earth mover's, exact and slow).", case_sensitive=False),
     ] = Metric.cd
     points: Annotated[
-        int, typer.Option(help="Points a shape; clouds must have as many."), AtLeast(16)
+        int, Option(help="Points a shape; clouds must have as many."), AtLeast(16)
     ] = 2048
     normalise: Annotated[
         Normalise,
-        typer.Option(
+        Option(
             help="set: by mean and deviation of the reference's points; shape: every shape "
             "into the same box; none."
         ),
     ] = Normalise.set
     paired: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--paired", help="Match shapes of the same name, not each reference with the nearest."
         ),
     ] = False
     threshold: Annotated[
-        float,
-        typer.Option(help="Of the F-score, as a share of the reference shape's longest side."),
+        float, Option(help="Of the F-score, as a share of the reference shape's longest side.")
     ] = 0.02
     seed: seed_option("Of the points, and of the shapes where one side has more.") = 0  # pyright: ignore[reportInvalidTypeForm]
-    device: Annotated[Device, typer.Option(help="Where Chamfer distances are computed.")] = (
-        Device.auto
-    )
+    device: Annotated[Device, Option(help="Where Chamfer distances are computed.")] = Device.auto
     overwrite: Overwrite = False
-
-    def check(self) -> None:
-        """What can be checked before anything is read."""
-        if not 0 < self.threshold <= 1:
-            raise UsageError(f"--threshold must be above 0 and at most 1; got {self.threshold}")
-        for name, folder in (("GENERATED", self.generated), ("REFERENCE", self.reference)):
-            if not folder.is_dir():
-                raise UsageError(f"{name} must be a folder of shapes; {folder} is not one")
-        if self.json not in (None, "-"):
-            check_target(Path(self.json), overwrite=self.overwrite)
 
 
 @command(Options)
 def evaluate(o: Options) -> None:
     """Score a folder of shapes against another: 1-NNA, MMD, COV, JSD, F-score and more."""
-    o.check()
+    if not 0 < o.threshold <= 1:
+        raise UsageError(f"--threshold must be above 0 and at most 1; got {o.threshold}")
+    for name, folder in (("GENERATED", o.generated), ("REFERENCE", o.reference)):
+        if not folder.is_dir():
+            raise UsageError(f"{name} must be a folder of shapes; {folder} is not one")
+    if o.json not in (None, "-"):
+        check_target(Path(o.json), overwrite=o.overwrite)
     from geoflow.model.device import pick_device
     from geoflow.scores import evaluate as scoring
     from geoflow.scores.folders import plan
 
     device = str(pick_device(o.device.value))
     settings = scoring.Settings(
-        o.metric.value, o.points, o.seed, device, o.normalise.value, o.threshold, o.paired
+        o.metric, o.points, o.seed, device, o.normalise, o.threshold, o.paired
     )
     chosen = plan(o.generated, o.reference, paired=o.paired, seed=o.seed)
     for line in chosen.notes:
         note(line)
     with progress_bar("evaluating", 2 * chosen.shapes) as advance:
         scores = scoring.evaluate(chosen, settings, advance)
-    report = scoring.report(scores, chosen, settings, (o.generated, o.reference))
+    known = {"geoflow": __version__, "generated": str(o.generated), "reference": str(o.reference)}
+    known |= {"settings": asdict(settings), "notes": chosen.notes, "scores": scores}
+    report = json.dumps(known, indent=1, allow_nan=False)
     if o.json == "-":
         print(report)
         return
     if o.json is not None:
         write_atomically(Path(o.json), report.encode() + b"\n")
-    print_table(scores, o.metric.value.upper())
+    print_table(scores, o.metric.upper())
 
 
 def print_table(scores: dict[str, dict[str, Any]], metric: str) -> None:
     """A row a category on stdout: shares in %, distances as they are, - for unknown."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    heads = {
-        "shapes": "shapes",
-        "one_nna": f"1-NNA-{metric} %",
-        "mmd": f"MMD-{metric}",
-        "coverage": f"COV-{metric} %",
-        "jsd": "JSD",
-        "f_score": "F-score %",
-        "normal_consistency": "normals %",
-        "watertight": "closed %",
-        "pair_distance": f"{metric} of pairs",
-    }
-    table = Table("category", box=None, pad_edge=False, header_style="")
-    keys = [key for key in heads if key in next(iter(scores.values()))]
-    for key in keys:
-        table.add_column(heads[key], justify="right")
+    heads = {key: HEADS[key].format(metric) for key in next(iter(scores.values()))}
+    columns = [Column(head, justify="right") for head in heads.values()]
+    table = Table("category", *columns, box=None, pad_edge=False, header_style="")
     for name, row in scores.items():
-        table.add_row(name, *(_cell(key, row[key]) for key in keys))
+        table.add_row(name, *(_cell(head, row[key]) for key, head in heads.items()))
     # As wide as the table is: nothing is folded or cut where stdout is a narrow window or a file.
     Console(width=10_000, markup=False, highlight=False, emoji=False).print(table)
 
 
-def _cell(key: str, value: float | None) -> str:
-    if value is None:
-        return "-"
-    if key == "shapes":
-        return str(value)
-    return f"{value:.4g}" if key in ("mmd", "jsd", "pair_distance") else f"{100 * value:.1f}"
+def _cell(head: str, value: float | None) -> str:
+    if value is None or isinstance(value, int):
+        return "-" if value is None else str(value)
+    return f"{100 * value:.1f}" if head.endswith("%") else f"{value:.4g}"

@@ -11,22 +11,23 @@ A data set is a folder (names in angle brackets vary):
                           normals (count, N, 3) int8 / 127
 
 `dataset.json` is written last and names the shards that are complete; anything else in the folder
-is a leftover of an interrupted run. Reading needs numpy and the standard library only. Points may
-be absent (they are not needed to train).
+is a leftover of an interrupted run. Points may be absent.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import lzma
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,6 +40,8 @@ SHARD_SIZE = 128
 READERS = 16  # threads
 SPLITS = ("train", "validation", "test", "all")
 _POINT_UNITS, _NORMAL_UNITS = 32767, 127
+_DAMAGES = (ValueError, LookupError, TypeError, AttributeError, OSError, EOFError, zlib.error,
+            lzma.LZMAError, zipfile.BadZipFile)  # fmt: skip
 _XZ = [{"id": lzma.FILTER_LZMA2, "preset": 6, "lc": 4, "pb": 0}]
 
 
@@ -117,29 +120,21 @@ class ShapeWriter:
         self, folder: str | Path, resolutions: Sequence[int], truncation: float, points: int
     ):
         self.folder = Path(folder)
-        self.header = {
-            "format": FORMAT,
-            "version": VERSION,
-            "resolutions": sorted(resolutions),
-            "truncation": truncation,
-            "points": points,
-            "categories": [],
-            "shards": [],
-        }
+        asked = {"resolutions": sorted(resolutions), "truncation": truncation, "points": points}
+        self.header: dict[str, Any] = {"format": FORMAT, "version": VERSION, **asked}
+        self.header |= {"categories": [], "shards": []}
         self._waiting: list[StoredShape] = []
         self.names: set[str] = set()
         self.folder.mkdir(parents=True, exist_ok=True)
         if (self.folder / "dataset.json").exists():
-            stored = _read_header(self.folder)
-            for key in ("resolutions", "truncation", "points"):
-                if stored[key] != self.header[key]:
+            self.header = _read_header(self.folder)
+            self.names = {row["name"] for row in ShapeDataset.open(self.folder).rows()}
+            for key, value in asked.items():
+                if self.header[key] != value:
                     raise ValueError(
-                        f"{self.folder} has {key} {stored[key]}, this run {self.header[key]}; "
+                        f"{self.folder} has {key} {self.header[key]}, this run {value}; "
                         "use the same settings or another folder"
                     )
-            self.header = stored
-            for shard in stored["shards"]:
-                self.names.update(row["name"] for row in _read_rows(self.folder, shard))
 
     def add(self, shape: StoredShape) -> bool:
         """Takes one shape; true when that completed and stored a shard.
@@ -149,16 +144,14 @@ class ShapeWriter:
         """
         if shape.name in self.names:
             raise ValueError(f"{shape.name} is already in {self.folder}; names must differ")
-        for resolution in self.header["resolutions"]:
-            grid = shape.sdf.get(resolution)
-            found = None if grid is None else grid.shape
-            if found != (resolution,) * 3:
-                raise ValueError(f"{shape.name} must have a grid of {resolution}^3, got {found}")
-        count = self.header["points"]
-        for name, array in (("points", shape.points), ("normals", shape.normals)):
+        sides, count = self.header["resolutions"], self.header["points"]
+        wanted = [(f"a grid of {r}^3", shape.sdf.get(r), (r,) * 3) for r in sides]
+        clouds = {"points": shape.points, "normals": shape.normals} if count else {}
+        wanted += [(f"{count} {name}", array, (count, 3)) for name, array in clouds.items()]
+        for what, array, size in wanted:
             found = None if array is None else array.shape
-            if count and found != (count, 3):
-                raise ValueError(f"{shape.name} must have {count} {name}, got {found}")
+            if found != size:
+                raise ValueError(f"{shape.name} must have {what}, got {found}")
         self.names.add(shape.name)
         self._waiting.append(shape)
         if len(self._waiting) < SHARD_SIZE:
@@ -180,7 +173,11 @@ class ShapeWriter:
         if self.header["points"]:
             points = np.stack([s.points for s in shapes if s.points is not None])
             normals = np.stack([s.normals for s in shapes if s.normals is not None])
-            _write_points(self.folder / f"{name}.points.npz", points, normals)
+            points = np.rint(np.clip(points, -1, 1) * _POINT_UNITS).astype(np.int16)
+            normals = np.rint(normals * _NORMAL_UNITS).astype(np.int8)
+            data = io.BytesIO()
+            np.savez_compressed(data, points=points, normals=normals)
+            write_atomically(self.folder / f"{name}.points.npz", data.getvalue())
         rows = [{"name": s.name, "category": s.category, "scale": float(s.scale)} for s in shapes]
         write_atomically(self.folder / f"{name}.json", json.dumps(rows, indent=0).encode())
         known = self.header["categories"]  # appended, never sorted: indices stay what they were
@@ -218,15 +215,16 @@ class ShapeDataset:
         """
         folder = Path(folder)
         header = _read_header(folder)
-        shards = tuple((shard["name"], _read_rows(folder, shard)) for shard in header["shards"])
-        return cls(
-            folder,
-            tuple(header["resolutions"]),
-            float(header["truncation"]),
-            int(header["points"]),
-            tuple(header["categories"]),
-            shards,
-        )
+        shards, keys = [], ("name", "category", "scale")
+        for name, count in ((shard["name"], shard["count"]) for shard in header["shards"]):
+            with _read(folder / f"{name}.json") as data:
+                rows = [{key: row[key] for key in keys} for row in json.loads(data)]
+                if len(rows) != count:
+                    raise ValueError(f"{len(rows)} shapes instead of {count}")
+            shards.append((name, rows))
+        sizes, names = tuple(header["resolutions"]), tuple(header["categories"])
+        truncation, points = float(header["truncation"]), int(header["points"])
+        return cls(folder, sizes, truncation, points, names, tuple(shards))
 
     def rows(self, split: str = "all") -> list[dict]:
         """Name, category and scale of every shape of a split, in the order of loading."""
@@ -262,13 +260,9 @@ class ShapeDataset:
 
         def read(shard: str, count: int, keep: np.ndarray, at: int) -> None:
             path = self.folder / f"{shard}.sdf{resolution}.xz"
-            try:
-                data = lzma.decompress(_read(path))
-            except (lzma.LZMAError, EOFError) as error:
-                raise _damaged(path, str(error)) from None
-            if len(data) != count * resolution**3:
-                raise _damaged(path, f"{len(data)} bytes instead of {count * resolution**3}")
-            grids = np.frombuffer(data, np.uint8).reshape(count, *out.shape[1:])
+            with _read(path) as data:
+                values = np.frombuffer(lzma.decompress(data), np.uint8)
+                grids = values.reshape(count, *out.shape[1:])
             out[at : at + len(keep)] = decode_sdf(grids[keep])
 
         self._load(split, read)
@@ -290,21 +284,11 @@ class ShapeDataset:
 
         def read(shard: str, count: int, keep: np.ndarray, at: int) -> None:
             path = self.folder / f"{shard}.points.npz"
-            data = io.BytesIO(_read(path))
-            try:
-                stored = np.load(data)
+            with _read(path) as data:
+                stored = np.load(io.BytesIO(data))
                 place, direction = stored["points"], stored["normals"]
-            except (
-                zipfile.BadZipFile,
-                zlib.error,
-                KeyError,
-                EOFError,
-                OSError,
-                ValueError,
-            ) as error:
-                raise _damaged(path, str(error)) from None
-            if place.shape != (count, *shape[1:]) or direction.shape != place.shape:
-                raise _damaged(path, f"shape {place.shape} instead of {(count, *shape[1:])}")
+                if place.shape != (count, *shape[1:]) or direction.shape != place.shape:
+                    raise ValueError(f"shape {place.shape} instead of {(count, *shape[1:])}")
             points[at : at + len(keep)] = place[keep] / np.float32(_POINT_UNITS)
             direction = direction[keep].astype(np.float32)
             length = np.linalg.norm(direction, axis=-1, keepdims=True)
@@ -325,66 +309,37 @@ class ShapeDataset:
             list(pool.map(lambda job: read(*job), jobs))
 
 
-def _write_points(path: Path, points: np.ndarray, normals: np.ndarray) -> None:
-    """(count, N, 3) points in the cube and unit normals, as int16 and int8."""
-    buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        points=np.rint(np.clip(points, -1, 1) * _POINT_UNITS).astype(np.int16),
-        normals=np.rint(normals * _NORMAL_UNITS).astype(np.int8),
-    )
-    write_atomically(path, buffer.getvalue())
-
-
 def _belongs(row: dict, split: str) -> bool:
     one_of("split", split, SPLITS)
     return split == "all" or split_of(row["name"]) == split
 
 
-def _damaged(path: Path, why: str) -> ValueError:
-    return ValueError(f"{path} is damaged ({why}); copy it again, or make the data set again")
-
-
-def _read(path: Path) -> bytes:
+@contextlib.contextmanager
+def _read(path: Path) -> Iterator[bytes]:
+    """A file's bytes, to be made sense of: what goes wrong there says that the file is damaged."""
     try:
-        return path.read_bytes()
+        data = path.read_bytes()
     except OSError:
-        raise ValueError(
-            f"{path} is missing or unreadable; copy the whole data set folder again"
-        ) from None
+        raise ValueError(f"{path} is missing or unreadable; copy the data set again") from None
+    try:
+        yield data
+    except _DAMAGES as error:
+        raise ValueError(f"{path} is damaged ({error}); copy it or make it again") from None
 
 
 def _read_header(folder: Path) -> dict:
     path = folder / "dataset.json"
     if not path.exists():
         raise ValueError(f"{path} does not exist; make a data set with data_prep/objects.py")
-    try:
-        header = json.loads(_read(path))
+    with _read(path) as data:
+        header = json.loads(data)
         found = header.get("format"), header.get("version")
-    except (ValueError, AttributeError) as error:
-        raise _damaged(path, str(error)) from None
+        missing = {"resolutions", "truncation", "points", "categories", "shards"} - header.keys()
+        if missing and found == (FORMAT, VERSION):
+            raise ValueError(f"no {', '.join(sorted(missing))}")
     if found != (FORMAT, VERSION):
         raise ValueError(
-            f"{path} is {found[0]!r} version {found[1]!r}, "
-            f"this program reads {FORMAT!r} version {VERSION}; "
-            "make the data set again with data_prep/objects.py"
+            f"{path} is {found[0]!r} version {found[1]!r}, this program reads {FORMAT!r} version "
+            f"{VERSION}; make the data set again with data_prep/objects.py"
         )
-    missing = {"resolutions", "truncation", "points", "categories", "shards"} - header.keys()
-    if missing:
-        raise _damaged(path, f"no {', '.join(sorted(missing))}")
     return header
-
-
-def _read_rows(folder: Path, shard: dict) -> list[dict]:
-    path = folder / f"{shard['name']}.json"
-    try:
-        rows: Iterable[dict] = json.loads(_read(path))
-        rows = [
-            {"name": row["name"], "category": row["category"], "scale": row["scale"]}
-            for row in rows
-        ]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise _damaged(path, str(error)) from None
-    if len(rows) != shard["count"]:
-        raise _damaged(path, f"{len(rows)} shapes instead of {shard['count']}")
-    return rows

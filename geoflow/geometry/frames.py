@@ -1,8 +1,4 @@
-"""Where shapes lie: the one fit of a bounding box, and the one turn between y up and z up.
-
-`fit_frame(points)` gives the `Frame` in which networks see a shape: centred, its longest side 1.8
-in the cube [-1, 1]^3, y up, facing +z.
-"""
+"""Where shapes lie: the one fit of a bounding box, and the one turn between y up and z up."""
 
 from __future__ import annotations
 
@@ -25,7 +21,7 @@ Points = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Frame:
-    """Where points were, and the way into the cube and back.
+    """Where points were, and the way into the cube [-1, 1]^3 in which networks see them, and back.
 
     Attributes:
         centre: (3,) of the points' bounding box, in their own frame.
@@ -49,12 +45,7 @@ class Frame:
 
 
 def fit_frame(points: FloatArray, up: str = "y", longest: float = LONGEST) -> Frame:
-    """The frame of the points' bounding box.
-
-    Args:
-        points: (N, 3) in any unit.
-        up: axis that points up, "y" or "z".
-        longest: what the box's longest side becomes.
+    """(N, 3) in any unit -> the frame of the points' bounding box; see `Frame`.
 
     Raises:
         ValueError: unknown axis; no points; or they are not finite, or span no box that their
@@ -72,10 +63,7 @@ def to_world(points: FloatArray, scale_metres: float) -> Points:
         ValueError: `scale_metres` is not positive and finite; or as `fit_frame`.
     """
     if not (np.isfinite(scale_metres) and scale_metres > 0):
-        raise ValueError(
-            f"scale_metres must be positive and finite; it is {scale_metres}; "
-            "pass the longest side in metres, 0.9 for a chair"
-        )
+        raise ValueError(f"scale_metres must be positive, 0.9 for a chair; it is {scale_metres}")
     low, high = _box(points)
     origin = np.array([(low[0] + high[0]) / 2, low[1], (low[2] + high[2]) / 2])
     return (np.asarray(points, np.float64) - origin) * (scale_metres / float((high - low).max()))

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoflow.checks import at_least, one_of
+
 FloatArray = NDArray[np.floating[Any]]
 
 # Values closer to the level than this share of the largest are moved to it. A vertex then keeps a
@@ -27,15 +29,10 @@ def _catmull_rom_weights(source: int, target: int) -> NDArray[np.float32]:
     position = (np.arange(target) + 0.5) * source / target - 0.5
     left = np.floor(position).astype(np.int64)
     t = position - left
-    taps = (
-        0.5 * (-(t**3) + 2 * t**2 - t),
-        0.5 * (3 * t**3 - 5 * t**2 + 2),
-        0.5 * (-3 * t**3 + 4 * t**2 + t),
-        0.5 * (t**3 - t**2),
-    )
+    taps = -(t**3) + 2 * t**2 - t, 3 * t**3 - 5 * t**2 + 2, -3 * t**3 + 4 * t**2 + t, t**3 - t**2
     weights = np.zeros((target, source))
     for offset, tap in enumerate(taps, start=-1):
-        np.add.at(weights, (np.arange(target), np.clip(left + offset, 0, source - 1)), tap)
+        np.add.at(weights, (np.arange(target), np.clip(left + offset, 0, source - 1)), 0.5 * tap)
     weights = weights.astype(np.float32)
     weights.setflags(write=False)
     return weights
@@ -68,19 +65,14 @@ def upsample_tricubic(grid: FloatArray, resolution: int) -> NDArray[np.float32]:
 
     The cells stay centred over the same cube, so a surface stays where it is. Three matrix products
     are faster than four-tap gathers (BLAS). Catmull-Rom beat the interpolating cubic B-spline on
-    truncated spheres: the kink at the truncation rings less.
-
-    Args:
-        grid: (R, R, R) cell-centred values.
-        resolution: Cells a side of the result; at most R returns the grid as it is.
+    truncated spheres: the kink at the truncation rings less. At most R cells: the grid as it is.
 
     Raises:
         ValueError: `grid` is not a finite cube, or `resolution` is below 1.
     """
     grid = check_grid(grid)
     source = grid.shape[0]
-    if resolution < 1:
-        raise ValueError(f"resolution must be at least 1; it is {resolution}; try 64, 128 or 256")
+    at_least("resolution", resolution, 1)
     if resolution <= source:
         return grid
     import torch  # numpy's threads cannot be limited from here, and fight with other workers'
@@ -92,7 +84,7 @@ def upsample_tricubic(grid: FloatArray, resolution: int) -> NDArray[np.float32]:
 
 
 def extract_surface(
-    grid: FloatArray, level: float = 0.0, *, backend: str | None = None
+    grid: FloatArray, *, backend: str | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """(R, R, R) -> vertices (V, 3) float64 in the cube's units, faces (F, 3) int64.
 
@@ -100,8 +92,7 @@ def extract_surface(
     counter-clockwise seen from outside, and the same grid gives the same bytes.
 
     Args:
-        grid: (R, R, R) cell-centred values, negative inside.
-        level: The value on the surface.
+        grid: Cell-centred values, negative inside.
         backend: "open3d" (fastest) or "skimage"; None takes open3d where it imports. They give the
             same surface within a tenth of a cell, in another order.
 
@@ -111,30 +102,25 @@ def extract_surface(
     grid = check_grid(grid)
     if backend is None:
         backend = "open3d" if has_open3d() else "skimage"
-    if backend not in _BACKENDS:
-        raise ValueError(f"backend must be one of {sorted(_BACKENDS)} or None; it is {backend!r}")
-    padded = _padded_offsets(grid, level)
-    index, faces = _BACKENDS[backend](padded)
+    one_of("backend", backend, _BACKENDS)
+    index, faces = _BACKENDS[backend](_padded(grid))
     # The padding shifted indices by one: index 1 is the first cell, at -1 + 0.5 * 2 / R.
     vertices = (index.astype(np.float64) - 0.5) * (2.0 / grid.shape[0]) - 1.0
     return vertices, np.ascontiguousarray(faces, dtype=np.int64)
 
 
-def _padded_offsets(grid: NDArray[np.float32], level: float) -> NDArray[np.float32]:
-    """(R, R, R) -> (R + 2,) * 3 values minus level, none near 0, padded with outside values."""
+def _padded(grid: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(R, R, R) -> (R + 2,) * 3 values, none near 0, padded with outside values."""
     low, high = float(grid.min()), float(grid.max())
-    if not low < level < high:
+    if not low < 0 < high:
         raise ValueError(
-            f"grid has no surface: its values must lie on both sides of level={level:g}; "
-            f"they range from {low:.3g} to {high:.3g}; take another seed or check the grid's sign"
+            "grid has no surface: its values must lie on both sides of 0; they range from "
+            f"{low:.3g} to {high:.3g}; take another seed or check the grid's sign"
         )
-    largest = np.float32(max(level - low, high - level))
-    padded = np.full([n + 2 for n in grid.shape], largest, dtype=np.float32)
-    inner = padded[1:-1, 1:-1, 1:-1]
-    np.subtract(grid, np.float32(level), out=inner)
-    near = np.abs(inner) < NUDGE * largest
-    if near.any():
-        inner[near] = np.where(inner[near] < 0, -NUDGE * largest, NUDGE * largest)
+    largest = np.float32(max(-low, high))
+    padded, nudge = np.pad(grid, 1, constant_values=largest), np.float32(NUDGE * largest)
+    near = np.abs(padded) < nudge
+    padded[near] = np.where(padded[near] < 0, -nudge, nudge)
     return padded
 
 
@@ -168,8 +154,7 @@ def _surface_skimage(offsets: NDArray[np.float32]) -> tuple[FloatArray, NDArray[
     """Marching cubes with Lorensen's table; Lewiner's left edges of four faces on noisy grids."""
     from skimage.measure import marching_cubes
 
-    index, faces, _, _ = marching_cubes(offsets, 0.0, method="lorensen")
-    return index, faces
+    return marching_cubes(offsets, 0.0, method="lorensen")[:2]
 
 
 _BACKENDS = {"open3d": _surface_open3d, "skimage": _surface_skimage}

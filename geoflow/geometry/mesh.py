@@ -7,16 +7,22 @@ from outside. World axes are right-handed: y up, the object facing +z, in metres
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
+from geoflow.checks import at_least
 from geoflow.geometry import isosurface
 from geoflow.geometry.frames import to_world
+from geoflow.geometry.pointcloud import Floats, Integers
 
 Vertices = NDArray[np.float64]
 Faces = NDArray[np.int64]
+Simpler = tuple[Vertices, Faces] | None
+
+FRAGMENT = 0.01  # loose pieces below this share of the whole area are dropped
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,44 +46,26 @@ class SurfaceMesh:
     volume: float
 
 
-def surface_mesh(
-    grid: NDArray[np.floating[Any]],
-    resolution: int = 128,
-    scale: float = 1.0,
-    *,
-    min_area_fraction: float = 0.01,
-    target_faces: int | None = None,
-) -> SurfaceMesh:
+def surface_mesh(grid: Floats, resolution: int = 128, scale: float = 1.0) -> SurfaceMesh:
     """(R, R, R) signed distance grid -> a mesh to put in a scene.
 
     Args:
         grid: (R, R, R) cell-centred over [-1, 1]^3, axes x, y, z; negative inside.
         resolution: The grid is interpolated to this many cells a side first; at most R: it is not.
         scale: Longest side of the mesh's bounding box, metres.
-        min_area_fraction: Loose pieces below this share of the whole area are dropped.
-        target_faces: Simplify to about this many faces; None keeps all.
 
     Raises:
-        ValueError: The grid holds no surface or is no finite cube; or as `decimate`, `to_world`.
+        ValueError: The grid holds no surface or is no finite cube; or as `to_world`.
     """
     fine = isosurface.upsample_tricubic(grid, resolution)
-    vertices, faces = isosurface.extract_surface(fine)
-    vertices, faces, removed = remove_fragments(vertices, faces, min_area_fraction)
-    if target_faces is not None:
-        vertices, faces = decimate(vertices, faces, target_faces)
+    vertices, faces, removed = remove_fragments(*isosurface.extract_surface(fine))
     return describe(to_world(vertices, scale), faces, removed)
 
 
 def describe(vertices: Vertices, faces: Faces, fragments_removed: int = 0) -> SurfaceMesh:
     """(V, 3) metres, (F, 3) -> the same arrays with normals, watertightness and volume."""
-    return SurfaceMesh(
-        vertices=vertices,
-        faces=faces,
-        normals=vertex_normals(vertices, faces),
-        fragments_removed=fragments_removed,
-        watertight=is_watertight(faces),
-        volume=signed_volume(vertices, faces),
-    )
+    normals, volume = vertex_normals(vertices, faces), signed_volume(vertices, faces)
+    return SurfaceMesh(vertices, faces, normals, fragments_removed, is_watertight(faces), volume)
 
 
 def simplify(mesh: SurfaceMesh, target_faces: int) -> SurfaceMesh:
@@ -91,7 +79,7 @@ def simplify(mesh: SurfaceMesh, target_faces: int) -> SurfaceMesh:
     return describe(*decimate(mesh.vertices, mesh.faces, target_faces), mesh.fragments_removed)
 
 
-def is_watertight(faces: NDArray[np.integer[Any]]) -> bool:
+def is_watertight(faces: Integers) -> bool:
     """(F, 3) -> whether every edge joins exactly two faces, in opposite directions."""
     if len(faces) == 0:
         return False
@@ -109,7 +97,7 @@ def is_watertight(faces: NDArray[np.integer[Any]]) -> bool:
     return bool((halves[::2] >> 1 == halves[1::2] >> 1).all())
 
 
-def is_closed(vertices: NDArray[np.floating[Any]], faces: NDArray[np.integer[Any]]) -> bool:
+def is_closed(vertices: Floats, faces: Integers) -> bool:
     """(V, 3), (F, 3) -> `is_watertight` once equal vertices are one and faces without area gone.
 
     Files that keep a vertex for every face (.stl) or seam (.glb) need this.
@@ -122,14 +110,12 @@ def is_closed(vertices: NDArray[np.floating[Any]], faces: NDArray[np.integer[Any
     return is_watertight(faces[~repeated])
 
 
-def signed_volume(vertices: NDArray[np.floating[Any]], faces: NDArray[np.integer[Any]]) -> float:
+def signed_volume(vertices: Floats, faces: Integers) -> float:
     """(V, 3), (F, 3) -> enclosed volume in the vertices' unit cubed; negative if inside out."""
     return float(_face_volumes(vertices, faces).sum())
 
 
-def _corners(
-    vertices: NDArray[np.floating[Any]], faces: NDArray[np.integer[Any]]
-) -> tuple[Vertices, Vertices, Vertices]:
+def _corners(vertices: Floats, faces: Integers) -> tuple[Vertices, Vertices, Vertices]:
     """(V, 3), (F, 3) -> the faces' corners, three (3, F): axes first is twice as fast here."""
     columns = np.ascontiguousarray(vertices.T, dtype=np.float64)
     first, second, third = np.ascontiguousarray(faces.T)
@@ -138,9 +124,8 @@ def _corners(
 
 def _cross(a: Vertices, b: Vertices) -> Vertices:
     """(3, F), (3, F) -> (3, F) cross products."""
-    return np.stack(
-        [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
-    )
+    rows = ((1, 2), (2, 0), (0, 1))
+    return np.stack([a[i] * b[j] - a[j] * b[i] for i, j in rows])
 
 
 def _dot(a: Vertices, b: Vertices) -> Vertices:
@@ -153,22 +138,20 @@ def _unit(a: Vertices) -> Vertices:
     return a / np.maximum(np.sqrt(_dot(a, a)), 1e-300)
 
 
-def _face_volumes(vertices: NDArray[np.floating[Any]], faces: NDArray[np.integer[Any]]) -> Vertices:
+def _face_volumes(vertices: Floats, faces: Integers) -> Vertices:
     """(F,) signed volumes of the tetrahedra that the faces form with the first vertex."""
     a, b, c = _corners(np.asarray(vertices, dtype=np.float64) - vertices[0], faces)
     return _dot(a, _cross(b, c)) / 6.0
 
 
-def face_areas(vertices: NDArray[np.floating[Any]], faces: NDArray[np.integer[Any]]) -> Vertices:
+def face_areas(vertices: Floats, faces: Integers) -> Vertices:
     """(V, 3), (F, 3) -> (F,) areas in the vertices' unit squared."""
     a, b, c = _corners(vertices, faces)
     normal = _cross(b - a, c - a)
     return 0.5 * np.sqrt(_dot(normal, normal))
 
 
-def vertex_normals(
-    vertices: NDArray[np.floating[Any]], faces: NDArray[np.integer[Any]]
-) -> Vertices:
+def vertex_normals(vertices: Floats, faces: Integers) -> Vertices:
     """(V, 3), (F, 3) -> (V, 3) unit normals, each the mean of its faces' weighted by their angle.
 
     On extracted spheres, angle weights were twice as close to the true normal as area weights. A
@@ -177,40 +160,23 @@ def vertex_normals(
     a, b, c = _corners(vertices, faces)
     ab, bc, ca = _unit(b - a), _unit(c - b), _unit(a - c)
     normal = _unit(_cross(ab, bc))
-    angle_a = np.arccos(np.clip(-_dot(ab, ca), -1.0, 1.0))
-    angle_b = np.arccos(np.clip(-_dot(bc, ab), -1.0, 1.0))
-    angles = np.stack([angle_a, angle_b, np.pi - angle_a - angle_b])
-    corners = faces.T.ravel()
-    total = np.zeros((3, len(vertices)))
-    for axis in range(3):
-        weights = (angles * normal[axis]).ravel()
-        total[axis] = np.bincount(corners, weights, len(vertices))
+    at_a, at_b = (np.arccos(np.clip(-_dot(x, y), -1.0, 1.0)) for x, y in ((ab, ca), (bc, ab)))
+    angles, corners = np.stack([at_a, at_b, np.pi - at_a - at_b]), faces.T.ravel()
+    weights = ((angles * along).ravel() for along in normal)
+    total = np.array([np.bincount(corners, each, len(vertices)) for each in weights], np.float64)
     length = np.sqrt(_dot(total, total))
     result = np.where(length > 1e-12, total / np.maximum(length, 1e-12), [[0.0], [1.0], [0.0]])
     return np.ascontiguousarray(result.T)
 
 
-def remove_fragments(
-    vertices: Vertices, faces: Faces, min_area_fraction: float = 0.01
-) -> tuple[Vertices, Faces, int]:
+def remove_fragments(vertices: Vertices, faces: Faces) -> tuple[Vertices, Faces, int]:
     """Drops small loose pieces: (V, 3), (F, 3) -> (V', 3), (F', 3), number of pieces dropped.
 
-    A piece is a connected component. It goes if its area is below `min_area_fraction` of the whole
-    area. A hollow (a closed piece of negative volume inside another) counts like any piece: a small
-    one is filled, a large one stays, still facing into the hollow. A hollow left without a solid
-    around it goes too. The largest solid always stays.
-
-    Raises:
-        ValueError: `min_area_fraction` is outside [0, 1).
+    A piece is a connected component. It goes if its area is below `FRAGMENT` of the whole. A hollow
+    (a closed piece of negative volume inside another) counts like any piece: a small one is filled,
+    a large one stays, still facing into the hollow. A hollow left without a solid whose bounding
+    box holds its own goes too. The largest solid always stays.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    if not 0 <= min_area_fraction < 1:
-        raise ValueError(
-            f"min_area_fraction must be in [0, 1); it is {min_area_fraction}; "
-            "0.01 drops pieces below 1 % of the area"
-        )
     if len(faces) == 0:
         return vertices, faces, 0
     rows, columns = faces[:, :2].ravel(), faces[:, 1:].ravel()
@@ -220,37 +186,26 @@ def remove_fragments(
     area = np.bincount(piece, face_areas(vertices, faces), count)
     # A component without a face is a vertex that no face uses: not a piece, dropped unseen.
     is_piece = np.bincount(piece, minlength=count) > 0
-    keep = (area >= min_area_fraction * area.sum()) & is_piece
+    keep = (area >= FRAGMENT * area.sum()) & is_piece
     if is_piece.sum() > 1:
         volume = np.bincount(piece, _face_volumes(vertices, faces), count)
         solid = is_piece & (volume >= 0)
         keep[np.argmax(np.where(solid, area, -1.0))] = True
-        _drop_orphaned_hollows(keep, solid, vertices, piece_of_vertex)
+
+        def box(i: np.intp) -> tuple[Vertices, Vertices]:
+            own = vertices[piece_of_vertex == i]
+            return own.min(axis=0), own.max(axis=0)
+
+        around = [box(i) for i in np.flatnonzero(keep & solid)]
+        for hollow in np.flatnonzero(keep & ~solid):
+            low, high = box(hollow)
+            keep[hollow] = any((a <= low).all() and (high <= b).all() for a, b in around)
     if keep.all():
         return vertices, faces, 0
     faces = faces[keep[piece]]
     used = keep[piece_of_vertex]
     renumbered = np.cumsum(used) - 1
     return vertices[used], renumbered[faces], int((is_piece & ~keep).sum())
-
-
-def _drop_orphaned_hollows(
-    keep: NDArray[np.bool_], solid: NDArray[np.bool_], vertices: Vertices, piece: NDArray[Any]
-) -> None:
-    """Clears keep (C,) for hollows whose bounding box lies in no kept solid's box."""
-    hollows = np.flatnonzero(keep & ~solid)
-    if len(hollows) == 0:
-        return
-    boxes = {
-        int(i): (vertices[piece == i].min(axis=0), vertices[piece == i].max(axis=0))
-        for i in np.flatnonzero(keep)
-    }
-    for hollow in hollows:
-        low, high = boxes[int(hollow)]
-        keep[hollow] = any(
-            (boxes[int(i)][0] <= low).all() and (high <= boxes[int(i)][1]).all()
-            for i in np.flatnonzero(keep & solid)
-        )
 
 
 def decimate(vertices: Vertices, faces: Faces, target_faces: int) -> tuple[Vertices, Faces]:
@@ -263,8 +218,7 @@ def decimate(vertices: Vertices, faces: Faces, target_faces: int) -> tuple[Verti
         ValueError: The mesh is not watertight, `target_faces` is below 4, no method gets there
             without breaking or losing the shape, or neither library is installed.
     """
-    if target_faces < 4:
-        raise ValueError(f"target_faces must be at least 4; it is {target_faces}; try 5000")
+    at_least("target_faces", target_faces, 4)
     if not is_watertight(faces):
         raise ValueError(
             f"decimate needs a watertight mesh; the one given ({len(faces)} faces) has open or "
@@ -286,33 +240,26 @@ def decimate(vertices: Vertices, faces: Faces, target_faces: int) -> tuple[Verti
     )
 
 
-def _decimate_open3d(
-    vertices: Vertices, faces: Faces, target_faces: int
-) -> tuple[Vertices, Faces] | None:
+def _decimate_open3d(vertices: Vertices, faces: Faces, target_faces: int) -> Simpler:
     """Quadric edge collapse; None without open3d."""
     if not isosurface.has_open3d():
         return None
-    import open3d as o3d
+    from open3d import geometry, utility
 
-    full = o3d.geometry.TriangleMesh(
-        o3d.utility.Vector3dVector(vertices), o3d.utility.Vector3iVector(faces)
-    )
-    simple = full.simplify_quadric_decimation(target_faces)
+    arrays = utility.Vector3dVector(vertices), utility.Vector3iVector(faces)
+    simple = geometry.TriangleMesh(*arrays).simplify_quadric_decimation(target_faces)
     simple.remove_unreferenced_vertices()
     return np.array(simple.vertices), np.array(simple.triangles, dtype=np.int64)
 
 
-def _decimate_manifold(
-    vertices: Vertices, faces: Faces, target_faces: int
-) -> tuple[Vertices, Faces] | None:
+def _decimate_manifold(vertices: Vertices, faces: Faces, target_faces: int) -> Simpler:
     """Edge collapse within a tolerance, grown until few enough faces are left; None if never."""
     try:
-        import manifold3d
+        from manifold3d import Manifold, Mesh64
     except ImportError:
         return None
-    solid = manifold3d.Manifold(
-        manifold3d.Mesh64(np.ascontiguousarray(vertices), np.ascontiguousarray(faces, np.uint64))
-    )
+    arrays = np.ascontiguousarray(vertices), np.ascontiguousarray(faces, np.uint64)
+    solid = Manifold(Mesh64(*arrays))
     longest = float(np.ptp(vertices, axis=0).max())
     for tolerance in longest * np.geomspace(1e-5, 0.05, 24):
         solid = solid.simplify(float(tolerance))

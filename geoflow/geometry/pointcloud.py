@@ -7,31 +7,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoflow.checks import at_least
+
+Floats, Integers = NDArray[np.floating[Any]], NDArray[np.integer[Any]]
 Points = NDArray[np.float64]
 
 
 def sample_surface(
-    vertices: NDArray[np.floating[Any]],
-    faces: NDArray[np.integer[Any]],
-    count: int,
-    seed: int | np.random.Generator = 0,
+    vertices: Floats, faces: Integers, count: int, seed: int | np.random.Generator = 0
 ) -> tuple[Points, Points]:
-    """Points spread evenly over the area of a mesh, independent of its tessellation.
+    """(V, 3), (F, 3) -> points (count, 3) evenly over the area, and unit normals (count, 3).
 
-    Args:
-        vertices: (V, 3) in any unit.
-        faces: (F, 3) indices, counter-clockwise seen from outside.
-        count: Points to draw.
-        seed: An integer, or a generator that is advanced.
-
-    Returns:
-        points (count, 3) in the vertices' unit, and the unit normals (count, 3) of their faces.
+    The points are in the vertices' unit, independent of the tessellation; the normals are their
+    faces'. A generator given as `seed` is advanced.
 
     Raises:
         ValueError: `count` is below 1, or the mesh has no area.
     """
-    if count < 1:
-        raise ValueError(f"count must be at least 1; it is {count}; 2048 is usual")
+    at_least("count", count, 1)
     rng = np.random.default_rng(seed)
     corners = np.asarray(vertices, dtype=np.float64)[np.asarray(faces, dtype=np.int64)]
     origin, u, v = corners[:, 0], corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
@@ -64,7 +57,7 @@ def total_area(areas: NDArray[np.float64]) -> float:
     return total
 
 
-def farthest_points(points: NDArray[np.floating[Any]], count: int) -> NDArray[np.int64]:
+def farthest_points(points: Floats, count: int) -> NDArray[np.int64]:
     """(N, 3) -> (count,) indices of points spread as far apart as they go.
 
     The first is point 0; each next one is the farthest from those before it (Eldar et al. 1997).

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from geoflow.geometry.mesh import face_areas
-from geoflow.geometry.pointcloud import sample_surface
+from geoflow.geometry.pointcloud import Floats, Integers, sample_surface
 
 VIEWS = 42
 
@@ -56,22 +56,16 @@ def visible_side(points: np.ndarray, normals: np.ndarray, cell: float) -> np.nda
 
 
 def sample_outside(
-    vertices: np.ndarray,
-    faces: np.ndarray,
-    count: int,
-    rng: np.random.Generator,
-    oversample: int = 16,
+    vertices: Floats, faces: Integers, count: int, rng: np.random.Generator, oversample: int = 16
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Uniform samples of what is seen from outside; normals point to the viewer.
+    """(V, 3), (F, 3) -> uniform samples of what is seen from outside, and the share that is not.
 
     Args:
-        vertices, faces: (V, 3), (F, 3).
-        count: N.
-        rng: source of randomness.
         oversample: samples looked at for every one returned.
 
     Returns:
-        points (N, 3) float64, unit normals (N, 3), and the hidden share of the area.
+        points (count, 3) float64, unit normals (count, 3) that point to the viewer, and the hidden
+        share of the area.
 
     Raises:
         ValueError: no face has an area, or hardly anything is seen.
@@ -85,6 +79,5 @@ def sample_outside(
             f"a surface must be seen from outside; {len(seen)} of {len(points)} samples are; "
             "raise oversample or repair the mesh"
         )
-    hidden = 1 - len(seen) / len(points)
     keep = seen[:count]
-    return points[keep], normals[keep] * side[keep, None], hidden
+    return points[keep], normals[keep] * side[keep, None], 1 - len(seen) / len(points)

@@ -1,42 +1,24 @@
-"""Two folders of shapes in, scores out: start at `evaluate`.
-
-The PVD protocol: whole sets, per category where both folders' names have one, as many shapes on
-either side.
-"""
+"""Two folders of shapes in, scores out, by the PVD protocol: start at `evaluate`."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import statistics
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from geoflow import __version__
 from geoflow.scores import distances
 from geoflow.scores import sets as metrics
-from geoflow.scores.folders import SIDES, Plan, ShapeSet, read_set
+from geoflow.scores.folders import Plan, ShapeSet, read_set
 
 Scores = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What to measure.
-
-    Attributes:
-        metric: "cd" or "emd", the distance of 1-NNA, MMD, COV and of matched shapes.
-        points: Points a shape.
-        seed: Of the points drawn and of the shapes drawn from a larger side.
-        device: Where Chamfer distances are computed; EMD takes the CPU.
-        normalise: As `metrics.normalise_sets`.
-        threshold: Of the F-score, as a share of the reference shape's longest side.
-        paired: Match shapes of the same name; otherwise each reference shape is matched with its
-            nearest generated one.
-    """
+    """What to measure: the options of `geoflow evaluate` but for `device`, "cpu" or "cuda"."""
 
     metric: str = "cd"
     points: int = 2048
@@ -52,10 +34,7 @@ def evaluate(
 ) -> dict[str, Scores]:
     """Scores of every category, and their "mean" where there are several.
 
-    Args:
-        chosen: The files.
-        settings: What to measure.
-        progress: Called 2 * chosen.shapes times: once a shape read and once a shape compared.
+    `progress` is called 2 * chosen.shapes times: once a shape read and once a shape compared.
 
     Returns:
         category -> shapes (on either side), one_nna, mmd, coverage, jsd, f_score,
@@ -67,47 +46,51 @@ def evaluate(
         ValueError: As `read_set`; or a set has no extent.
     """
     scores = {}
-    for name, (generated, reference) in chosen.groups.items():
-        first = read_set(generated, 0, settings.points, settings.seed, progress)
-        second = read_set(reference, 1, settings.points, settings.seed, progress)
-        scores[name] = _score(first, second, settings, _Steps(name, 2 * len(generated), progress))
+    for name, files in chosen.groups.items():
+        how = settings.points, settings.seed, progress
+        first, second = (read_set(paths, side, *how) for side, paths in enumerate(files))
+        scores[name] = _score(first, second, settings, _steps(name, 2 * len(files[0]), progress))
     if len(scores) > 1:
         columns = {key: [s[key] for s in scores.values()] for key in next(iter(scores.values()))}
-        scores["mean"] = {
-            key: None if None in column else statistics.fmean(column)
-            for key, column in columns.items()
-        } | {"shapes": sum(columns["shapes"])}
+        means = {key: _mean(column) for key, column in columns.items()}
+        scores["mean"] = means | {"shapes": sum(columns["shapes"])}
     return scores
 
 
-class _Steps:
+def _mean(values: list[Any]) -> float | None:
+    return None if None in values else statistics.fmean(values)
+
+
+def _steps(label: str, total: int, progress: Callable[[str], None]) -> distances.Progress:
     """Turns (done, all) of any length into `total` steps."""
+    reported = 0
 
-    def __init__(self, label: str, total: int, progress: Callable[[str], None]) -> None:
-        self.label, self.total, self.progress, self.reported = label, total, progress, 0
+    def step(done: int, count: int) -> None:
+        nonlocal reported
+        while reported < done * total // count:
+            reported += 1
+            progress(label)
 
-    def __call__(self, done: int, count: int) -> None:
-        while self.reported < done * self.total // count:
-            self.reported += 1
-            self.progress(self.label)
+    return step
 
 
-def _score(first: ShapeSet, second: ShapeSet, settings: Settings, steps: _Steps) -> Scores:
+def _score(
+    first: ShapeSet, second: ShapeSet, settings: Settings, steps: distances.Progress
+) -> Scores:
     a, b = metrics.normalise_sets(first.points, second.points, settings.normalise)
     if settings.metric == "emd":
-        aa, ab, bb = distances.emd_matrices(a, b, progress=steps)
+        aa, ab, bb = distances.three_matrices(distances.emd_matrix, a, b, steps)
     else:
         aa, ab, bb = distances.chamfer_matrices(a, b, device=settings.device, progress=steps)
     coverage, mmd = metrics.coverage_mmd(ab)
     match = np.arange(len(b)) if settings.paired else ab.argmin(axis=0)
-    extents = np.ptp(b, axis=1).max(axis=1)
+    thresholds = settings.threshold * np.ptp(b, axis=1).max(axis=1).astype(float)
     f_scores, normals = [], []
     for j, i in enumerate(match):
-        f_scores.append(metrics.f_score(a[i], b[j], settings.threshold * float(extents[j])))
-        known = first.normals[i], second.normals[j]
-        if known[0] is not None and known[1] is not None:
-            normals.append(metrics.normal_consistency(a[i], known[0], b[j], known[1]))
-    closed = [c for c in first.closed if c is not None]
+        f_scores.append(metrics.f_score(a[i], b[j], thresholds[j]))
+        n, m = first.normals[i], second.normals[j]
+        if n is not None and m is not None:
+            normals.append(metrics.normal_consistency(a[i], n, b[j], m))
     scores = {
         "shapes": len(a),
         "one_nna": metrics.one_nna(aa, ab, bb) if len(a) > 1 else None,
@@ -116,23 +99,10 @@ def _score(first: ShapeSet, second: ShapeSet, settings: Settings, steps: _Steps)
         "jsd": metrics.jsd(a, b),
         "f_score": statistics.fmean(f_scores),
         "normal_consistency": statistics.fmean(normals) if len(normals) == len(b) else None,
-        "watertight": statistics.fmean(closed) if len(closed) == len(a) else None,
+        "watertight": _mean(first.closed),
     }
-    if settings.paired:
-        one = distances.emd if settings.metric == "emd" else distances.chamfer
-        scores["pair_distance"] = statistics.fmean(map(one, a, b))
+    if settings.paired:  # of Chamfer distances, `ab` knows only the nearest
+        alone = (distances.chamfer_matrix(a[i : i + 1], b[i : i + 1]).item() for i in range(len(a)))
+        pairs = ab.diagonal() if settings.metric == "emd" else alone
+        scores["pair_distance"] = statistics.fmean(pairs)
     return scores
-
-
-def report(
-    scores: dict[str, Scores], chosen: Plan, settings: Settings, folders: tuple[Path, Path]
-) -> str:
-    """JSON: version, folders, settings, notes and scores: shares 0 to 1, null where unknown."""
-    content = {
-        "geoflow": __version__,
-        **{side: str(folder) for side, folder in zip(SIDES, folders, strict=True)},
-        "settings": dataclasses.asdict(settings),
-        "notes": chosen.notes,
-        "scores": scores,
-    }
-    return json.dumps(content, indent=1, allow_nan=False)

@@ -57,31 +57,24 @@ class ShapeSet:
 def plan(generated: Path, reference: Path, *, paired: bool, seed: int) -> Plan:
     """Sorts two folders' files into categories, as many on either side.
 
-    Categories count where every file of both folders is named <category>_<number>.
-
-    Args:
-        generated: Folder of the shapes to judge.
-        reference: Folder of those to compare them with.
-        paired: The shapes will be matched by name: both folders must have the same.
-        seed: Of the shapes drawn where one side has more.
+    Categories count where every file of both folders is named <category>_<number>. Where one side
+    has more shapes, `seed` draws from them: 1-NNA's 0.5 needs as many on both. Shapes that are
+    `paired` will be matched by name: both folders must have the same.
 
     Raises:
         ValueError: a folder has no shapes, or two of one name; no category is in both; `paired` and
             the names differ; or not `paired` and a category has fewer than two shapes on a side.
     """
     sides = [_shape_files(folder) for folder in (generated, reference)]
-    names = [{path.stem for path in side} for side in sides]
-    if paired and names[0] != names[1]:
-        odd = sorted(names[0] ^ names[1])
+    odd = sorted({path.stem for path in sides[0]} ^ {path.stem for path in sides[1]})
+    if paired and odd:
         raise ValueError(
             f"--paired needs shapes of the same names in both folders; {odd[0]} "
             + (f"and {len(odd) - 1} more are" if odd[1:] else "is")
             + " in one only; leave --paired out to match the nearest"
         )
-    grouped = [_by_category(side) for side in sides]
-    if None in grouped:
-        grouped = [{ALL: side} for side in sides]
-    first, second = (side for side in grouped if side is not None)
+    numbered = all(re.fullmatch(r".+_\d+", path.stem) for side in sides for path in side)
+    first, second = (_by_category(side, numbered) for side in sides)
     notes = [
         f"category {name} is in one folder only and left out"
         for name in sorted({*first} ^ {*second})
@@ -93,7 +86,22 @@ def plan(generated: Path, reference: Path, *, paired: bool, seed: int) -> Plan:
             f"{', '.join(sorted(first))} and {', '.join(sorted(second))}"
         )
     for name, pair in groups.items():
-        groups[name] = _equal_counts(name, pair, paired, seed, notes)
+        sizes = [len(side) for side in pair]
+        count = min(sizes)
+        if count < 2 and not paired:
+            raise ValueError(
+                f"1-NNA needs two shapes or more a side; category {name} has 1 "
+                f"{SIDES[sizes[1] < 2]} shape; add shapes, take the category out, or pass --paired"
+            )
+        if sizes[0] != sizes[1]:
+            notes.append(
+                f"category {name} has {sizes[0]} generated and {sizes[1]} reference shapes; "
+                f"{count} of each are compared, drawn by --seed"
+            )
+        rng = np.random.default_rng(seed)
+        kept = [np.sort(rng.choice(size, count, replace=False)) for size in sizes]
+        a, b = ([side[i] for i in keep] for side, keep in zip(pair, kept, strict=True))
+        groups[name] = a, b
     return Plan(groups, notes)
 
 
@@ -108,37 +116,11 @@ def _shape_files(folder: Path) -> list[Path]:
     return paths
 
 
-def _by_category(paths: list[Path]) -> dict[str, list[Path]] | None:
-    """<category>_<number> -> category; None where a name is another."""
+def _by_category(paths: list[Path], numbered: bool) -> dict[str, list[Path]]:
     groups: dict[str, list[Path]] = {}
     for path in paths:
-        match = re.fullmatch(r"(.+)_\d+", path.stem)
-        if match is None:
-            return None
-        groups.setdefault(match[1], []).append(path)
+        groups.setdefault(path.stem.rpartition("_")[0] if numbered else ALL, []).append(path)
     return groups
-
-
-def _equal_counts(
-    name: str, pair: tuple[list[Path], list[Path]], paired: bool, seed: int, notes: list[str]
-) -> tuple[list[Path], list[Path]]:
-    """The larger side is drawn from: 1-NNA's 0.5 needs as many shapes on both."""
-    count = min(map(len, pair))
-    if count < 2 and not paired:
-        side = int(len(pair[1]) < 2)
-        raise ValueError(
-            f"1-NNA needs two shapes or more a side; category {name} has 1 {SIDES[side]} shape; "
-            "add shapes, take the category out, or pass --paired"
-        )
-    if len(pair[0]) != len(pair[1]):
-        notes.append(
-            f"category {name} has {len(pair[0])} generated and {len(pair[1])} reference shapes; "
-            f"{count} of each are compared, drawn by --seed"
-        )
-    rng = np.random.default_rng(seed)
-    kept = [np.sort(rng.choice(len(side), count, replace=False)) for side in pair]
-    first, second = ([side[i] for i in keep] for side, keep in zip(pair, kept, strict=True))
-    return first, second
 
 
 def read_set(
@@ -166,25 +148,18 @@ def _read_shape(
     path: Path, count: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, bool | None]:
     """points (count, 3), their normals if known, and whether the mesh is closed (None: a cloud)."""
-    if path.suffix.lower() not in export.READ_MESHES:
-        return *_draw_points(path, count, rng), None
-    try:
-        vertices, faces = export.read_mesh(path)
-    except export.NoFacesError:
-        if path.suffix.lower() not in export.READ_POINTS:
-            raise
-        return *_draw_points(path, count, rng), None
-    try:
-        points, normals = sample_surface(vertices, faces, count, rng)
-    except ValueError as error:
-        raise ValueError(f"{path.name}: {error}") from None
-    return points, normals, mesh.is_closed(vertices, faces)
-
-
-def _draw_points(
-    path: Path, count: int, rng: np.random.Generator
-) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """`count` of a cloud's points (count, 3), and their normals if the file has any."""
+    if path.suffix.lower() in export.READ_MESHES:
+        try:
+            vertices, faces = export.read_mesh(path)
+        except export.NoFacesError:
+            if path.suffix.lower() not in export.READ_POINTS:
+                raise
+        else:
+            try:
+                points, normals = sample_surface(vertices, faces, count, rng)
+            except ValueError as error:
+                raise ValueError(f"{path.name}: {error}") from None
+            return points, normals, mesh.is_closed(vertices, faces)
     points, normals = export.read_points(path)
     if len(points) < LEAST_POINTS:
         raise ValueError(
@@ -198,4 +173,4 @@ def _draw_points(
     if not np.ptp(points, axis=0).any():
         raise ValueError(f"{path.name}: a cloud must have an extent; its points are all the same")
     keep = rng.choice(len(points), count, replace=False)
-    return points[keep], None if normals is None else normals[keep]
+    return points[keep], None if normals is None else normals[keep], None

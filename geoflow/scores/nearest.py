@@ -11,20 +11,25 @@ all distances are alike, as between samplings of one shape, that is every pair.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.spatial import KDTree
 
 from geoflow.scores.sets import Matrix
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int], None]  # (done, all)
 
 CELLS = 28  # along the longest side of a typical cloud: fewer loosen the bounds, more cost time
 FAR = 5  # cells; beyond, a distance counts as this one, which is a bound as well
+
+
+def silent(done: int, total: int) -> None:
+    """The progress that nobody looks at."""
 
 
 def directed(cloud: Matrix, tree: Any, workers: int = 1) -> float:
@@ -32,67 +37,48 @@ def directed(cloud: Matrix, tree: Any, workers: int = 1) -> float:
     return float(np.square(tree.query(cloud, workers=workers)[0]).mean())
 
 
-def nearest_chamfer(
-    clouds: Sequence[Matrix], groups: Sequence[NDArray[np.int64]], progress: Progress | None = None
-) -> Matrix:
-    """S clouds (P, 3) -> (S, S) Chamfer distances to the nearest other cloud of every group.
+def nearest_chamfer(clouds: Sequence[Matrix], first: int, progress: Progress = silent) -> Matrix:
+    """S float64 clouds (P, 3) -> (S, S) Chamfer distances to the nearest others of either set.
 
-    Args:
-        clouds: Finite float64 clouds; they may differ in their numbers of points.
-        groups: Indices into clouds. Every cloud's nearest of each group is found, ties included.
-        progress: Called with (steps done, all).
-
-    Returns:
-        Symmetric, 0 on the diagonal. An entry is the exact distance, or infinite where it is larger
-        than the smallest of its row, and of its column, in its group.
+    The `first` clouds are one set, the others another; progress is called with (steps done, all).
+    Symmetric, 0 on the diagonal. An entry is the exact distance, or infinite where it is larger
+    than the smallest of its row, and of its column, in its set: every cloud's nearest of either set
+    is found, ties included.
     """
-    from scipy.spatial import KDTree
-
-    trees = [KDTree(cloud) for cloud in clouds]
-    count = len(clouds)
+    trees, count = [KDTree(cloud) for cloud in clouds], len(clouds)
     bounds = _directed_bounds(clouds, trees, progress)
     result = np.full((count, count), np.inf)
     np.fill_diagonal(result, 0.0)
 
     def fill(i: int) -> None:
-        for group in groups:
-            _fill_row(i, group[group != i], bounds, clouds, trees, result)
+        """Computes distances from i in order of their bounds, until no other can be smaller."""
+        for others in (np.arange(first), np.arange(first, count)):
+            others = others[others != i]
+            total = bounds[i, others] + bounds[others, i]
+            best, order = result[i, others].min(initial=np.inf), np.argsort(total)
+            for j, bound in zip(others[order], total[order], strict=True):
+                if bound > best:
+                    break
+                if np.isfinite(result[i, j]):  # known from j's row
+                    continue
+                to_j = directed(clouds[i], trees[j])
+                if to_j + bounds[j, i] <= best:
+                    result[i, j] = result[j, i] = distance = to_j + directed(clouds[j], trees[i])
+                    best = min(best, distance)
 
     _in_threads(fill, count, progress, count)
     return result
 
 
-def _fill_row(
-    i: int,
-    others: NDArray[np.int64],
-    bounds: Matrix,
-    clouds: Sequence[Matrix],
-    trees: Sequence[Any],
-    result: Matrix,
-) -> None:
-    """Computes distances from i in order of their bounds, until no other can be smaller."""
-    total = bounds[i, others] + bounds[others, i]
-    best = result[i, others].min(initial=np.inf)
-    for place in np.argsort(total):
-        j = int(others[place])
-        if total[place] > best:
-            return
-        if np.isfinite(result[i, j]):  # known from j's row
-            continue
-        to_j = directed(clouds[i], trees[j])
-        if to_j + bounds[j, i] <= best:
-            result[i, j] = result[j, i] = distance = to_j + directed(clouds[j], trees[i])
-            best = min(best, distance)
-
-
 def _directed_bounds(
-    clouds: Sequence[Matrix], trees: Sequence[Any], progress: Progress | None
+    clouds: Sequence[Matrix], trees: Sequence[Any], progress: Progress = silent
 ) -> Matrix:
     """(S, S): entry i, j is at most the mean squared distance of i's points to the cloud j."""
-    extent = np.ptp([f(cloud, axis=0) for cloud in clouds for f in (np.min, np.max)], axis=0).max()
-    side = np.median([np.ptp(cloud, axis=0).max() for cloud in clouds])
+    low = np.array([cloud.min(axis=0) for cloud in clouds])
+    high = np.array([cloud.max(axis=0) for cloud in clouds])
+    side, extent = np.median((high - low).max(axis=1)), (high.max(axis=0) - low.min(axis=0)).max()
     step = float(max(side / CELLS, extent / 2**20)) or 1.0  # 2**20: indices stay below 2**63
-    weights, nodes, error = _interpolation(clouds, step)
+    weights, nodes, error = _interpolation(clouds, low.min(axis=0), high.max(axis=0), step)
     bounds = np.empty((len(clouds), len(clouds)))
 
     def fill(j: int) -> None:
@@ -104,17 +90,15 @@ def _directed_bounds(
     return bounds
 
 
-def _interpolation(clouds: Sequence[Matrix], step: float) -> tuple[Any, Matrix, Matrix]:
-    """Trilinear interpolation of values on a grid, averaged over each cloud's points.
+def _interpolation(
+    clouds: Sequence[Matrix], low: Matrix, high: Matrix, step: float
+) -> tuple[Any, Matrix, Matrix]:
+    """Trilinear interpolation on a grid over the box low..high, averaged over a cloud's points.
 
     Returns:
         Sparse weights (S, K) of the K nodes in use; the nodes (K, 3); and (S,) by how much the
         interpolated |p|^2 is too large.
     """
-    from scipy.sparse import csr_array
-
-    low = np.min([cloud.min(axis=0) for cloud in clouds], axis=0)
-    high = np.max([cloud.max(axis=0) for cloud in clouds], axis=0)
     size = tuple(((high - low) / step).astype(np.int64) + 2)
     corners = np.stack(np.meshgrid([0, 1], [0, 1], [0, 1], indexing="ij"), -1).reshape(8, 1, 3)
     columns, values, error = [], [], np.empty(len(clouds))
@@ -132,15 +116,11 @@ def _interpolation(clouds: Sequence[Matrix], step: float) -> tuple[Any, Matrix, 
     return weights, np.stack(np.unravel_index(used, size), axis=1) * step + low, error
 
 
-def _in_threads(
-    work: Callable[[int], None], count: int, progress: Progress | None, before: int
-) -> None:
+def _in_threads(work: Callable[[int], None], count: int, progress: Progress, before: int) -> None:
     """Calls work(0..count - 1) in as many threads as torch has; reports steps of 2 count."""
     pool = ThreadPoolExecutor(torch.get_num_threads())
     try:
-        done: Iterable[None] = pool.map(work, range(count))
-        for i, _ in enumerate(done):
-            if progress is not None:
-                progress(before + i + 1, 2 * count)
+        for done, _ in enumerate(pool.map(work, range(count)), before + 1):
+            progress(done, 2 * count)
     finally:
         pool.shutdown(cancel_futures=True)  # at once on Ctrl-C

@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
+from scipy.special import rel_entr
 
 from geoflow.checks import at_least, one_of
 from geoflow.geometry.frames import fit_frame
@@ -42,22 +44,10 @@ def one_nna(matrix_aa: Matrix, matrix_ab: Matrix, matrix_bb: Matrix) -> float:
             "matrices must be (N, N), (N, M), (M, M) with N, M >= 2; they are "
             f"{aa.shape}, {ab.shape}, {bb.shape}; pass distances a-a, a-b and b-b in this order"
         )
-    own = np.concatenate([_without_diagonal(aa).min(axis=1), _without_diagonal(bb).min(axis=1)])
+    # Nothing is its own neighbour.
+    own = np.concatenate([(x + np.diag([np.inf] * len(x))).min(axis=1) for x in (aa, bb)])
     other = np.concatenate([ab.min(axis=1), ab.min(axis=0)])
     return float(np.mean((own < other) + 0.5 * (own == other)))
-
-
-def nearest(matrix: Matrix) -> tuple[NDArray[np.int64], Matrix]:
-    """(N, M) -> per row the column that is nearest (N,), and its distance (N,).
-
-    The nearest training shape of each generated one, say, to see whether it was copied.
-
-    Raises:
-        ValueError: The matrix is empty, not two-dimensional or holds NaN.
-    """
-    distances = _matrix(matrix)
-    index = distances.argmin(axis=1)
-    return index, distances[np.arange(len(index)), index]
 
 
 def coverage_mmd(matrix_ab: Matrix) -> tuple[float, float]:
@@ -80,34 +70,27 @@ def normalise_sets(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """(N, P, 3), (M, Q, 3) in one unit -> both as the distances should see them.
 
-    Args:
-        generated: (N, P, 3) clouds.
-        reference: (M, Q, 3) clouds.
-        how: "set" moves and scales both sets by the mean and the one standard deviation of all of
-            the reference's points, as PointFlow and PVD do, so that size and place count. "shape"
-            centres the bounding box of every cloud and scales its longest side to 2. "none".
+    "set" moves and scales both sets by the mean and the one standard deviation of all of the
+    reference's points, as PointFlow and PVD do, so that size and place count. "shape" centres the
+    bounding box of every cloud and scales its longest side to 2. "none" leaves them.
 
     Raises:
         ValueError: `how` is another word; or the points to scale by have no extent.
     """
     one_of("how", how, ("set", "shape", "none"))
+    sets = [np.asarray(s, np.float64) for s in (generated, reference)]
     if how == "shape":
-        first, second = (
-            np.stack([fit_frame(c, longest=2.0).into_cube(c) for c in s])
-            for s in (generated, reference)
-        )
-        return first.astype(np.float32), second.astype(np.float32)
-    place, scale = np.zeros(3), 1.0
-    if how == "set":
-        place = np.asarray(reference, dtype=np.float64).mean(axis=(0, 1))
-        scale = float(np.sqrt(np.square(reference - place).mean()))
+        sets = [np.stack([fit_frame(c, longest=2.0).into_cube(c) for c in s]) for s in sets]
+    elif how == "set":
+        place = sets[1].mean(axis=(0, 1))
+        scale = float(np.sqrt(np.square(sets[1] - place).mean()))
         if not (np.isfinite(scale) and scale > 0):
             raise ValueError(
                 f"reference must be finite and have an extent; its deviation is {scale:g}; "
                 "check its files"
             )
-    first, second = ((np.asarray(s, np.float64) - place) / scale for s in (generated, reference))
-    return first.astype(np.float32), second.astype(np.float32)
+        sets = [(s - place) / scale for s in sets]
+    return sets[0].astype(np.float32), sets[1].astype(np.float32)
 
 
 def jsd(generated: Array, reference: Array, resolution: int = 28) -> float:
@@ -120,9 +103,6 @@ def jsd(generated: Array, reference: Array, resolution: int = 28) -> float:
     Raises:
         ValueError: `resolution` is below 2, or the reference has no extent.
     """
-    from scipy.spatial import KDTree
-    from scipy.special import rel_entr
-
     at_least("resolution", resolution, 2)
     axis = np.linspace(-0.5, 0.5, resolution)
     nodes = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
@@ -154,9 +134,8 @@ def f_score(a: Array, b: Array, threshold: float) -> float:
     """
     if not threshold > 0:
         raise ValueError(f"threshold must be positive; it is {threshold}; 2 % of the size is usual")
-    precision, recall = (
-        float((_nearest_points(x, y)[0] <= threshold).mean()) for x, y in ((a, b), (b, a))
-    )
+    there, back = KDTree(b).query(a)[0], KDTree(a).query(b)[0]
+    precision, recall = (float(np.mean(d <= threshold)) for d in (there, back))
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
@@ -168,18 +147,9 @@ def normal_consistency(a: Array, normals_a: Array, b: Array, normals_b: Array) -
     """
 
     def one_way(x: Array, normals_x: Array, y: Array, normals_y: Array) -> float:
-        nearest_normals = normals_y[_nearest_points(x, y)[1]]
-        return float(np.abs((normals_x * nearest_normals).sum(axis=1)).mean())
+        return float(np.abs((normals_x * normals_y[KDTree(y).query(x)[1]]).sum(axis=1)).mean())
 
     return (one_way(a, normals_a, b, normals_b) + one_way(b, normals_b, a, normals_a)) / 2
-
-
-def _nearest_points(a: Array, b: Array) -> tuple[Matrix, NDArray[np.int64]]:
-    """(P, 3), (Q, 3) -> distance to the nearest point of b (P,), and its index (P,)."""
-    from scipy.spatial import KDTree
-
-    distance, index = KDTree(b).query(a)
-    return np.asarray(distance), np.asarray(index)
 
 
 def _matrix(matrix: Matrix) -> Matrix:
@@ -189,11 +159,4 @@ def _matrix(matrix: Matrix) -> Matrix:
             f"a distance matrix must be (N, M), not empty, without NaN; it is {matrix.shape} with "
             f"{int(np.isnan(matrix).sum())} NaN; pass chamfer_matrix's result"
         )
-    return matrix
-
-
-def _without_diagonal(matrix: Matrix) -> Matrix:
-    """(N, N) copy whose diagonal is infinite: nothing is its own neighbour."""
-    matrix = matrix.copy()
-    np.fill_diagonal(matrix, np.inf)
     return matrix

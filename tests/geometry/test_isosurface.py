@@ -82,12 +82,6 @@ def test_closed_where_the_shape_is_cut_by_the_cube(backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_level_moves_the_surface(backend):
-    vertices, _ = isosurface.extract_surface(sphere(48), level=0.05, backend=backend)
-    assert np.linalg.norm(vertices - CENTRE, axis=1).mean() == pytest.approx(0.65, abs=2e-3)
-
-
-@pytest.mark.parametrize("backend", BACKENDS)
 def test_same_grid_same_bytes(backend):
     grid = noise("smooth noise", side=24)
     outcomes = {
@@ -184,5 +178,5 @@ def test_no_upsampling_below_the_grid(resolution):
 
 
 def test_resolution_refused():
-    with pytest.raises(ValueError, match="resolution must be at least 1; it is 0"):
+    with pytest.raises(ValueError, match="resolution must be at least 1; got 0"):
         isosurface.upsample_tricubic(sphere(8), 0)

@@ -92,15 +92,16 @@ def test_fragments_go_and_large_parts_stay():
     assert mesh.is_watertight(faces) and mesh.signed_volume(vertices, faces) == pytest.approx(9)
 
 
-def test_min_area_fraction_is_a_share_of_the_whole_area():
-    parts = joined(box(sides=(2, 2, 2)), box(centre=(5, 0, 0)))  # areas 24 and 6: a fifth
-    assert mesh.remove_fragments(*parts, min_area_fraction=0.19)[2] == 0
-    assert mesh.remove_fragments(*parts, min_area_fraction=0.21)[2] == 1
+@pytest.mark.parametrize("share, dropped", [(0.009, 1), (0.011, 0)])
+def test_a_fragment_has_less_than_a_hundredth_of_the_whole_area(share, dropped):
+    side = (share / (1 - share)) ** 0.5
+    assert mesh.remove_fragments(*joined(box(), box((5, 0, 0), (side,) * 3)))[2] == dropped
 
 
-def test_the_largest_solid_stays_whatever_the_fraction():
+def test_the_largest_solid_stays_whatever_its_share(monkeypatch):
+    monkeypatch.setattr(mesh, "FRAGMENT", 0.9)
     many = [box(centre=(3 * i, 0, 0), sides=(1 + i / 100,) * 3) for i in range(5)]
-    vertices, _, removed = mesh.remove_fragments(*joined(*many), min_area_fraction=0.9)
+    vertices, _, removed = mesh.remove_fragments(*joined(*many))
     assert removed == 4 and np.ptp(vertices[:, 0]) == pytest.approx(1.04)
 
 
@@ -124,11 +125,6 @@ def test_unused_vertices_are_no_fragments():
     )
     assert removed == 0 and len(cleaned) == 8
     np.testing.assert_array_equal(same, faces)
-
-
-def test_fraction_refused():
-    with pytest.raises(ValueError, match="min_area_fraction must be in"):
-        mesh.remove_fragments(*box(), min_area_fraction=1.0)
 
 
 METHODS = [
@@ -185,7 +181,9 @@ def test_surface_mesh_composes_everything():
     outward = result.vertices - [0, 0.25, 0]
     assert ((result.normals * outward).sum(1) > 0).all()
     assert len(mesh.surface_mesh(grid, 32).faces) < len(result.faces) / 3
-    assert len(mesh.surface_mesh(grid, 64, target_faces=500).faces) <= 500
+    few = mesh.simplify(result, 500)
+    assert len(few.faces) <= 500 and few.watertight and few.fragments_removed == 1
+    assert mesh.simplify(few, 500) is few
     with pytest.raises(dataclasses.FrozenInstanceError):
         result.volume = 1.0
 

@@ -43,7 +43,7 @@ def test_seeds():
 
 
 @pytest.mark.parametrize("faces, count, text", [
-    (FACES, 0, "count must be at least 1; it is 0"),
+    (FACES, 0, "count must be at least 1; got 0"),
     (FACES[1:2], 5, "positive, finite area"),
     (FACES[:0], 5, "its 0 faces"),
 ])  # fmt: skip

@@ -3,11 +3,7 @@
 import numpy as np
 import pytest
 
-from geoflow.geometry.visible import (
-    sample_outside,
-    sphere_directions,
-    visible_side,
-)
+from geoflow.geometry.visible import sample_outside, sphere_directions, visible_side
 from geoflow.joints.scores import joint_diameters
 
 

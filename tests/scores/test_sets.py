@@ -54,16 +54,13 @@ def test_one_nna_refuses():
         metrics.one_nna(aa, np.where(ab == ab.max(), np.nan, ab), bb)
 
 
-def test_nearest_and_coverage_by_hand():
+def test_coverage_by_hand():
     matrix = np.array([[1.0, 2.0, 9.0, 7.0], [3.0, 0.5, 8.0, 9.0], [4.0, 0.25, 6.0, 8.0]])
-    index, distance = metrics.nearest(matrix)
-    np.testing.assert_array_equal(index, [0, 1, 1])
-    np.testing.assert_array_equal(distance, [1.0, 0.5, 0.25])
     coverage, mmd = metrics.coverage_mmd(matrix)
     assert coverage == 0.5  # 0 and 1 of four are reached
     assert mmd == pytest.approx((1 + 0.25 + 6 + 7) / 4)
     with pytest.raises(ValueError, match="distance matrix must be"):
-        metrics.nearest(np.zeros((0, 3)))
+        metrics.coverage_mmd(np.zeros((0, 3)))
 
 
 def test_coverage_counts_reference_shapes_that_are_reached():

@@ -1,10 +1,8 @@
 """Signed distance grids of meshes of many, partly open, parts: start at `mesh_to_sdf`.
 
-The mesh is split into parts (orientable patches of faces, `sdf.parts`). A closed part is a solid
-and gets a sign from its own winding number; an open one is a sheet of some thickness; the shape is
-the union of its parts. The winding number of the whole mesh is not used: it bulges where an open
-sheet lies beside a solid. All parts are handled at once in flat arrays (`sdf.bands`), so that a
-mesh of 200 small parts costs no more than one of 2.
+Each part (an orientable patch of faces, `sdf.parts`) has a winding number of its own: that of the
+whole mesh bulges where an open sheet lies beside a solid. All parts are handled at once in flat
+arrays (`sdf.bands`), so that a mesh of 200 small parts costs no more than one of 2.
 """
 
 from __future__ import annotations
@@ -13,22 +11,15 @@ import numpy as np
 from scipy import ndimage
 
 from geoflow.geometry.pointcloud import sample_surface
-from geoflow.geometry.sdf.bands import (
-    Boxes,
-    band_distances,
-    closest_barycentric,
-    winding_numbers,
-)
+from geoflow.geometry.sdf.bands import Boxes, band_distances, closest_barycentric, winding_numbers
 from geoflow.geometry.sdf.parts import split_parts, thickening, without_specks
+
+THINNEST = 1.65  # voxels
+"""At 1.3 the rims of cups come out ragged and tilted plates terraced, at 1.65 they do not."""
 
 
 def mesh_to_sdf(
-    vertices: np.ndarray,
-    faces: np.ndarray,
-    resolution: int = 64,
-    *,
-    truncation: float = 0.1,
-    min_thickness_voxels: float = 1.65,
+    vertices: np.ndarray, faces: np.ndarray, resolution: int = 64, *, truncation: float = 0.1
 ) -> np.ndarray:
     """Truncated signed distance of a mesh of many parts on a cell-centred grid.
 
@@ -39,18 +30,15 @@ def mesh_to_sdf(
     other part is a sheet. The shape is the union of the parts.
 
     Thin parts: rays inward from the faces of a solid measure its local thickness t. Where t is
-    below T = min_thickness_voxels voxels the surface moves out by (T - t) / 2 (the mean over an
-    area of radius T, so that it changes smoothly): legs and glass walls survive, thicker places
-    stay as they are. Sheets get thickness T. At 1.3 voxels the rims of cups come out ragged and
-    tilted plates terraced, at 1.65 they do not. Parts smaller than T along every axis (screws)
-    are left out.
+    below T = THINNEST voxels the surface moves out by (T - t) / 2 (the mean over an area of radius
+    T, so that it changes smoothly): legs and glass walls survive, thicker places stay as they are.
+    Sheets get thickness T. Parts smaller than T along every axis (screws) are left out.
 
     Args:
         vertices: (V, 3) inside [-1, 1]^3, such as `frames.fit_frame` places them.
         faces: (F, 3) vertex indices.
         resolution: R, points along each axis.
         truncation: values are clamped to +-truncation (cube half-size 1).
-        min_thickness_voxels: T, in voxels of 2 / R.
 
     Returns:
         (R, R, R) float32, negative inside; [i, j, k] is the point -1 + (i + 0.5) * 2 / R in x, j
@@ -58,11 +46,11 @@ def mesh_to_sdf(
 
     Raises:
         ValueError: bad shapes or indices, vertices outside of the cube, or no face with an area.
-        ImportError: libigl is missing.
+        RuntimeError: libigl is missing.
     """
     voxel = 2.0 / resolution
-    parts = without_specks(split_parts(vertices, faces), min_thickness_voxels * voxel)
-    offsets = thickening(parts, min_thickness_voxels * voxel)
+    parts = without_specks(split_parts(vertices, faces), THINNEST * voxel)
+    offsets = thickening(parts, THINNEST * voxel)
     reach = np.full(len(parts.solid), truncation)
     np.maximum.at(reach, parts.part, truncation + offsets.max(1))
     boxes = Boxes.around(parts, resolution, float(reach.max()) + 2 * voxel)
@@ -78,18 +66,11 @@ def mesh_to_sdf(
 def sample_visible_surface(
     vertices: np.ndarray, faces: np.ndarray, sdf: np.ndarray, count: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Uniform points with normals on the faces that are not buried in other parts.
+    """(V, 3), (F, 3) -> uniform points (count, 3) not buried in other parts, and unit normals.
 
-    Args:
-        vertices: (V, 3) in the frame of `sdf`.
-        faces: (F, 3) vertex indices.
-        sdf: (R, R, R) from `mesh_to_sdf`; a point deeper than 1.25 voxels counts as hidden.
-        count: number of points N.
-        rng: source of randomness.
-
-    Returns:
-        points (N, 3) float32 and unit normals (N, 3) float32, pointing out of the solid; on a
-        sheet, whose two sides are both outside, the normal keeps the mesh's orientation.
+    The vertices are in the frame of `sdf` (R, R, R) from `mesh_to_sdf`; a point deeper than 1.25
+    voxels counts as hidden. Both are float32. The normals point out of the solid; on a sheet, whose
+    two sides are both outside, they keep the mesh's orientation.
 
     Raises:
         ValueError: no face has an area, or nearly every point is hidden.
@@ -110,9 +91,8 @@ def sample_visible_surface(
     points, normals = np.concatenate(found, axis=1)[:, :count]
     step = 1.5 * voxel * normals
     inward = interpolate(sdf, points + step) < interpolate(sdf, points - step) - 0.25 * voxel
-    return points.astype(np.float32), np.where(inward[:, None], -normals, normals).astype(
-        np.float32
-    )
+    normals = np.where(inward[:, None], -normals, normals)
+    return points.astype(np.float32), normals.astype(np.float32)
 
 
 def interpolate(sdf: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ Used by `geoflow.geometry.sdf`. The grid points of all boxes lie one after the o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,10 +38,8 @@ class Boxes:
         return cls(low, shape, np.concatenate([[0], np.cumsum(shape.prod(1))]), voxel)
 
     def strides(self, part: np.ndarray) -> np.ndarray:
-        shape = self.shape[part]
-        return np.stack(
-            [shape[:, 1] * shape[:, 2], shape[:, 2], np.ones(len(part), np.int64)], axis=1
-        )
+        _, j, k = self.shape[part].T
+        return np.stack([j * k, k, np.ones_like(k)], axis=1)
 
     def place(self, part: np.ndarray, index: np.ndarray) -> np.ndarray:
         """Flat places (N,) of grid indices (N, 3) in the boxes of `part` (N,)."""
@@ -50,9 +49,8 @@ class Boxes:
     def index(self, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Part (N,) and grid index (N, 3) of flat places (N,)."""
         part = np.searchsorted(self.first, place, side="right") - 1
-        rest = place - self.first[part]
         shape = self.shape[part]
-        row, k = np.divmod(rest, shape[:, 2])
+        row, k = np.divmod(place - self.first[part], shape[:, 2])
         i, j = np.divmod(row, shape[:, 1])
         return part, np.stack([i, j, k], axis=1) + self.low[part]
 
@@ -74,33 +72,22 @@ class Boxes:
         return grid.clip(-truncation, truncation)
 
 
-class _Triangles:
-    """Squared distances from points to triangles, paired one to one."""
+def _edges(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """a, ab, ac (F, 3) of triangles (F, 3, 3); ab.ab, ab.ac, ac.ac, 1 / determinant (4, F)."""
+    a, b, c = corners.transpose(1, 0, 2)
+    ab, ac = b - a, c - a
+    bb, bc, cc = ((x * y).sum(1) for x, y in ((ab, ab), (ab, ac), (ac, ac)))
+    return a, ab, ac, np.stack([bb, bc, cc, 1 / np.maximum(bb * cc - bc**2, 1e-30)])
 
-    def __init__(self, corners: np.ndarray):
-        self.a, self.ab, self.ac = (
-            corners[:, 0],
-            corners[:, 1] - corners[:, 0],
-            corners[:, 2] - corners[:, 0],
-        )
-        bb, bc, cc = (
-            (x * y).sum(1) for x, y in [(self.ab, self.ab), (self.ab, self.ac), (self.ac, self.ac)]
-        )
-        self.products = np.stack([bb, bc, cc, 1 / np.maximum(bb * cc - bc**2, 1e-30)])
 
-    def squared_distance(self, points: np.ndarray, face: np.ndarray) -> np.ndarray:
-        """(N,) for points (N, 3) and faces (N,), in chunks that stay in the cache."""
-        chunks = range(0, len(face), 8192)
-        found = [
-            self._squared_distance(points[at : at + 8192], face[at : at + 8192]) for at in chunks
-        ]
-        return np.concatenate([np.zeros(0), *found])
+def _squared_distances(corners: np.ndarray) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """Squared distances (N,) from points (N, 3) to the triangles face (N,) of (F, 3, 3)."""
+    a, ab, ac, products = _edges(corners)
 
-    def _squared_distance(self, points: np.ndarray, face: np.ndarray) -> np.ndarray:
-        p = points - self.a[face]
-        pp = np.einsum("ij,ij->i", p, p)
-        pb, pc = np.einsum("ij,ij->i", p, self.ab[face]), np.einsum("ij,ij->i", p, self.ac[face])
-        bb, bc, cc, inverse = self.products[:, face]
+    def some(points: np.ndarray, face: np.ndarray) -> np.ndarray:
+        p = points - a[face]
+        pp, pb, pc = (np.einsum("ij,ij->i", p, q) for q in (p, ab[face], ac[face]))
+        bb, bc, cc, inverse = products[:, face]
         v, w = (cc * pb - bc * pc) * inverse, (bb * pc - bc * pb) * inverse
         along, edge = pc - bc - pb + bb, bb + cc - 2 * bc
         t, s, r = (np.minimum(np.maximum(x, 0), 1) for x in (pb / bb, pc / cc, along / edge))
@@ -108,6 +95,12 @@ class _Triangles:
         rim = np.minimum(rim, pp - 2 * pb + bb - r * (2 * along - r * edge))
         beside = (v >= 0) & (w >= 0) & (v + w <= 1)
         return np.maximum(np.where(beside, pp - v * pb - w * pc, rim), 0)
+
+    def every(points: np.ndarray, face: np.ndarray) -> np.ndarray:
+        chunks = (slice(at, at + 8192) for at in range(0, len(face), 8192))  # stay in the cache
+        return np.concatenate([np.zeros(0), *(some(points[at], face[at]) for at in chunks)])
+
+    return every
 
 
 def band_distances(parts: Parts, boxes: Boxes, reach: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -118,12 +111,11 @@ def band_distances(parts: Parts, boxes: Boxes, reach: np.ndarray) -> tuple[np.nd
     and -1 beyond reach.
     """
     corners, voxel = parts.vertices[parts.faces], boxes.voxel
-    triangles = _Triangles(corners)
-    squared = np.full(boxes.first[-1], np.inf)
-    nearest = np.full(boxes.first[-1], -1, np.int64)
+    squared_distances, count = _squared_distances(corners), boxes.first[-1]
+    squared, nearest = np.full(count, np.inf), np.full(count, -1, np.int64)
 
     def improve(place, index, face):
-        found = triangles.squared_distance(boxes.to_position(index), face)
+        found = squared_distances(boxes.to_position(index), face)
         better = found < squared[place] - 1e-12
         place, found, face = place[better], found[better], face[better]
         np.minimum.at(squared, place, found)
@@ -158,11 +150,8 @@ def band_distances(parts: Parts, boxes: Boxes, reach: np.ndarray) -> tuple[np.nd
 
 def closest_barycentric(parts: Parts, points: np.ndarray, face: np.ndarray) -> np.ndarray:
     """Barycentric coordinates (N, 3) of points projected to their faces, clamped."""
-    a, b, c = parts.vertices[parts.faces[face]].transpose(1, 0, 2)
-    ab, ac, p = b - a, c - a, points - a
-    bb, bc, cc = (ab * ab).sum(1), (ab * ac).sum(1), (ac * ac).sum(1)
-    pb, pc = (p * ab).sum(1), (p * ac).sum(1)
-    scale = 1 / np.maximum(bb * cc - bc**2, 1e-30)
+    a, ab, ac, (bb, bc, cc, scale) = _edges(parts.vertices[parts.faces[face]])
+    pb, pc = ((points - a) * ab).sum(1), ((points - a) * ac).sum(1)
     v, w = (cc * pb - bc * pc) * scale, (bb * pc - bc * pb) * scale
     weights = np.stack([1 - v - w, v, w], axis=1).clip(0)
     return weights / weights.sum(1, keepdims=True)
@@ -199,7 +188,6 @@ def winding_numbers(parts: Parts, boxes: Boxes) -> np.ndarray:
     face, side = face[hit], side[hit]
     z = (side * corners[face][..., 2]).sum(1) / side.sum(1)
     index = np.column_stack([column[hit], np.ceil((z + 1) / boxes.voxel - 0.5).astype(np.int64)])
-    crossings = np.bincount(
-        boxes.place(part[face], index), np.where(up[hit], -1, 1), minlength=boxes.first[-1]
-    )
+    place, turn = boxes.place(part[face], index), np.where(up[hit], -1, 1)
+    crossings = np.bincount(place, turn, minlength=boxes.first[-1])
     return np.rint(np.cumsum(crossings)).astype(np.int64)

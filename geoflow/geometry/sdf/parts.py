@@ -5,6 +5,7 @@ Used by `geoflow.geometry.sdf`; start at `split_parts`.
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,8 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
+
+from geoflow.checks import require
 
 WELD_TOLERANCE = 1e-5
 SEAM_TOLERANCE = 0.01  # rims of two open parts closer than this are one seam (cube half-size 1)
@@ -73,17 +76,13 @@ def split_parts(vertices: np.ndarray, faces: np.ndarray) -> Parts:
     inverted = solid & (volume < 0)
     faces = np.where(inverted[part, None], faces[:, ::-1], faces)
     lids = np.where(inverted[lid_part, None], lids[:, ::-1], lids)
-    return Parts(
-        vertices, faces, part, lids, lid_part, solid, 2 * np.abs(volume) / np.maximum(area, 1e-12)
-    )
+    thickness = 2 * np.abs(volume) / np.maximum(area, 1e-12)
+    return Parts(vertices, faces, part, lids, lid_part, solid, thickness)
 
 
 def _igl() -> Any:
-    try:
-        import igl
-    except ImportError:
-        raise ImportError("signed distances of meshes need libigl: pip install libigl") from None
-    return igl
+    require("igl")
+    return importlib.import_module("igl")
 
 
 def _clean(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -96,11 +95,11 @@ def _clean(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndar
         )
     if not np.isfinite(vertices).all() or (len(vertices) and np.abs(vertices).max() > 1):
         raise ValueError("vertices must be finite and inside [-1, 1]^3; call fit_frame first")
-    if len(faces) and (faces.min() < 0 or faces.max() >= len(vertices)):
-        raise ValueError(
-            f"faces must index the {len(vertices)} vertices, got {faces.min()}..{faces.max()}"
-        )
     if len(faces):
+        if faces.min() < 0 or faces.max() >= len(vertices):
+            raise ValueError(
+                f"faces must index the {len(vertices)} vertices, got {faces.min()}..{faces.max()}"
+            )
         vertices, _, _, faces = _igl().remove_duplicate_vertices(vertices, faces, WELD_TOLERANCE)
         a, b, c = vertices[faces].transpose(1, 0, 2)
         faces = faces[np.linalg.norm(np.cross(b - a, c - a), axis=1) > 1e-12]
@@ -117,25 +116,29 @@ def _open_edges(faces: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.nda
     edge_part = np.repeat(part, 3)
     size = int(faces.max()) + 1
     forward = edges[:, 0] < edges[:, 1]
-    _, first, inverse = np.unique(
-        (edge_part * size + edges.min(1)) * size + edges.max(1),
-        return_index=True,
-        return_inverse=True,
-    )
+    key = (edge_part * size + edges.min(1)) * size + edges.max(1)
+    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
     balance = np.rint(np.bincount(inverse, np.where(forward, 1, -1))).astype(np.int64)
-    edges = np.where(
-        (forward[first] == (balance > 0))[:, None], edges[first], edges[first][:, ::-1]
-    )
-    return np.repeat(edges, np.abs(balance), axis=0), np.repeat(edge_part[first], np.abs(balance))
+    right, edges = forward[first] == (balance > 0), edges[first]
+    edges, times = np.where(right[:, None], edges, edges[:, ::-1]), np.abs(balance)
+    return np.repeat(edges, times, axis=0), np.repeat(edge_part[first], times)
 
 
-def _rim_samples(vertices: np.ndarray, rims: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points (S, 3) along open edges, at most half a seam tolerance apart, and their edge (S,)."""
+def _rim_samples(
+    vertices: np.ndarray, rims: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Samples along open edges, at most half a seam tolerance apart.
+
+    Returns:
+        the edge (S,) of each sample, that edge's vector (S, 3), and the pairs (K, 2) of samples
+        within the tolerance of each other.
+    """
     start, step = vertices[rims[:, 0]], vertices[rims[:, 1]] - vertices[rims[:, 0]]
     pieces = np.ceil(np.linalg.norm(step, axis=1) / (SEAM_TOLERANCE / 2)).astype(int).clip(1)
     edge = np.repeat(np.arange(len(rims)), pieces)
     place = np.arange(len(edge)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
-    return start[edge] + ((place + 0.5) / pieces[edge])[:, None] * step[edge], edge
+    points = start[edge] + ((place + 0.5) / pieces[edge])[:, None] * step[edge]
+    return edge, step[edge], KDTree(points).query_pairs(SEAM_TOLERANCE, output_type="ndarray")
 
 
 def _merge_seams(vertices, faces, part, rims, rim_part):
@@ -146,28 +149,23 @@ def _merge_seams(vertices, faces, part, rims, rim_part):
     """
     if len(np.unique(rim_part)) < 2:
         return faces, part
-    points, edge = _rim_samples(vertices, rims)
-    tangent = (vertices[rims[:, 1]] - vertices[rims[:, 0]])[edge]
+    edge, tangent, near = _rim_samples(vertices, rims)
     tangent /= np.linalg.norm(tangent, axis=1, keepdims=True).clip(1e-12)
     owner = rim_part[edge]
-    near = KDTree(points).query_pairs(SEAM_TOLERANCE, output_type="ndarray")
     near = near[owner[near[:, 0]] != owner[near[:, 1]]]
     if len(near) == 0:
         return faces, part
     count = part.max() + 1
-    touched = np.zeros(len(points), bool)
+    touched = np.zeros(len(edge), bool)
     touched[near] = True
-    share = np.bincount(owner, touched, minlength=count) / np.bincount(owner, minlength=count).clip(
-        1
-    )
+    share = np.bincount(owner, touched, count) / np.bincount(owner, minlength=count).clip(1)
     near = near[(share[owner[near]] > 0.2).all(1)]
     along = (tangent[near[:, 0]] * tangent[near[:, 1]]).sum(1)
     vote = coo_array((along, tuple(owner[near].T)), shape=(count, count)).tocsr()
     vote = (vote + vote.T).tocoo()
     flip, label = np.zeros(count, bool), np.arange(count)
-    for row, column, value in sorted(
-        zip(*vote.coords, vote.data, strict=True), key=lambda link: -abs(link[2])
-    ):
+    links = zip(*vote.coords, vote.data, strict=True)
+    for row, column, value in sorted(links, key=lambda link: -abs(link[2])):
         if label[row] == label[column]:
             continue
         joining = label == label[column]
@@ -183,14 +181,12 @@ def _unmatched(vertices: np.ndarray, rims: np.ndarray, rim_part: np.ndarray) -> 
     """Share (E,) of each open edge that has no opposite open edge of its part beside it."""
     if len(rims) == 0:
         return np.zeros(0)
-    points, edge = _rim_samples(vertices, rims)
-    tangent = (vertices[rims[:, 1]] - vertices[rims[:, 0]])[edge]
-    near = KDTree(points).query_pairs(SEAM_TOLERANCE, output_type="ndarray")
+    edge, tangent, near = _rim_samples(vertices, rims)
     owner = rim_part[edge]
     a, b = near[(owner[near[:, 0]] == owner[near[:, 1]])].T
     lengths = np.linalg.norm(tangent, axis=1).clip(1e-12)
     opposite = (tangent[a] * tangent[b]).sum(1) < -0.5 * lengths[a] * lengths[b]
-    alone = np.ones(len(points))
+    alone = np.ones(len(edge))
     alone[a[opposite]] = alone[b[opposite]] = 0
     return np.bincount(edge, alone, minlength=len(rims)) / np.bincount(edge, minlength=len(rims))
 
@@ -204,11 +200,8 @@ def _lids(vertices, rims, rim_part):
     component = connected_components(graph, directed=False)[1][rims[:, 0]]
     _, hole = np.unique(component * (rim_part.max() + 1) + rim_part, return_inverse=True)
     length = np.linalg.norm(vertices[rims[:, 0]] - vertices[rims[:, 1]], axis=1).clip(1e-9)
-    middle = vertices[rims].mean(1)
-    weight = np.bincount(hole, length)
-    centres = np.stack(
-        [np.bincount(hole, length * middle[:, axis]) / weight for axis in range(3)], axis=1
-    )
+    middle, weight = vertices[rims].mean(1), np.bincount(hole, length)
+    centres = np.stack([np.bincount(hole, length * along) / weight for along in middle.T], axis=1)
     lids = np.column_stack([rims[:, 1], rims[:, 0], size + hole])
     return lids, rim_part, np.concatenate([vertices, centres])
 
@@ -220,15 +213,10 @@ def without_specks(parts: Parts, size: float) -> Parts:
     if keep.all() or not keep.any():
         return parts
     number, face, lid = np.cumsum(keep) - 1, keep[parts.part], keep[parts.lid_part]
-    return Parts(
-        parts.vertices,
-        parts.faces[face],
-        number[parts.part[face]],
-        parts.lids[lid],
-        number[parts.lid_part[lid]],
-        parts.solid[keep],
-        parts.thickness[keep],
-    )
+    part, lid_part = number[parts.part[face]], number[parts.lid_part[lid]]
+    faces, lids = parts.faces[face], parts.lids[lid]
+    solid, thickness = parts.solid[keep], parts.thickness[keep]
+    return Parts(parts.vertices, faces, part, lids, lid_part, solid, thickness)
 
 
 def thickening(parts: Parts, least: float) -> np.ndarray:
@@ -238,20 +226,17 @@ def thickening(parts: Parts, least: float) -> np.ndarray:
     normals = np.cross(b - a, c - a)
     area = np.linalg.norm(normals, axis=1)
     normals /= area[:, None]
-    # one tree for all parts: each is moved to a place of its own, so that rays meet their own part
-    # only
+    # one tree for all parts: each is moved to a place of its own, so that rays meet no other
     corners = parts.vertices[faces] + (4.0 * part)[:, None, None] * np.array([1.0, 0, 0])
     soup, soup_faces = corners.reshape(-1, 3), np.arange(3 * len(corners)).reshape(-1, 3)
     tree = _igl().AABB()
     tree.init(soup, soup_faces)
 
-    def cast(
-        start: np.ndarray, direction: np.ndarray, most: float
-    ) -> tuple[np.ndarray, np.ndarray]:
-        hit, along, _ = tree.intersect_ray_first(soup, soup_faces, start, direction, most)
+    def cast(start: np.ndarray, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        hit, along, _ = tree.intersect_ray_first(soup, soup_faces, start, direction, 2 * least)
         return hit, np.where(hit >= 0, along, np.inf)
 
-    hit, thickness = cast(corners.mean(1) - 1e-6 * normals, -normals, 2 * least)
+    hit, thickness = cast(corners.mean(1) - 1e-6 * normals, -normals)
     # only a face that looks the other way, not a neighbour across an edge
     thickness[(normals * normals[hit]).sum(1) > -0.1] = np.inf
     # a rod is thin across as well; one of few sides is thinner than a ray says
@@ -260,7 +245,7 @@ def thickening(parts: Parts, least: float) -> np.ndarray:
     edges = np.roll(corners[slim], -1, axis=1) - corners[slim]
     longest = edges[np.arange(len(slim)), np.linalg.norm(edges, axis=2).argmax(1)]
     across = np.cross(normals[slim], longest / np.linalg.norm(longest, axis=1, keepdims=True))
-    width = cast(middle, across, 2 * least)[1] + cast(middle, -across, 2 * least)[1]
+    width = cast(middle, across)[1] + cast(middle, -across)[1]
     rod, middle = slim[width < 1.5 * least], middle[width < 1.5 * least]
     if len(rod):
         inscribed = 2 * np.sqrt(tree.squared_distance(soup, soup_faces, middle)[0])
@@ -272,9 +257,8 @@ def thickening(parts: Parts, least: float) -> np.ndarray:
     corner_offset = np.repeat(offset[:, None], 3, axis=1)
     mixed = parts.solid & (np.bincount(part, offset, minlength=count) > 0)
     smooth = mixed[part]
-    if not smooth.any():
-        return corner_offset
-    corner_offset[smooth] = _smooth_over_surface(corners[smooth], offset[smooth], least)
+    if smooth.any():
+        corner_offset[smooth] = _smooth_over_surface(corners[smooth], offset[smooth], least)
     return corner_offset
 
 
@@ -288,9 +272,8 @@ def _smooth_over_surface(corners: np.ndarray, offset: np.ndarray, radius: float)
     a, b, c = pieces.transpose(1, 0, 2)
     weight = np.linalg.norm(np.cross(b - a, c - a), axis=1)
     points, inverse = np.unique(corners.reshape(-1, 3), axis=0, return_inverse=True)
-    near = KDTree(points).sparse_distance_matrix(
-        KDTree(pieces.mean(1)), radius, output_type="ndarray"
-    )
+    middles = KDTree(pieces.mean(1))
+    near = KDTree(points).sparse_distance_matrix(middles, radius, output_type="ndarray")
     value, weight, row = offset[face][near["j"]], weight[near["j"]], near["i"]
     total, above, first = (
         np.bincount(row, weight * term, minlength=len(points)) for term in (1, value > 0, value)

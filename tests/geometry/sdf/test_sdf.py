@@ -7,11 +7,7 @@ pytest.importorskip("igl")
 
 from toys.solids import ball, box, box_sdf, grid_points, join
 
-from geoflow.geometry.sdf import (
-    interpolate,
-    mesh_to_sdf,
-    sample_visible_surface,
-)
+from geoflow.geometry.sdf import interpolate, mesh_to_sdf, sample_visible_surface
 
 R, TRUNCATION = 32, 0.1
 VOXEL = 2 / R
