@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
-from torch import Tensor
 
-from geoflow.flow.condition import Net
-from geoflow.flow.sampling import sample, time_grid
 from geoflow.flow.transport import Transport, get_transport
+from geoflow.model.sampling import SamplingSettings
 
 MOST = 10_000
 """Above any sensible width, depth or side: a damaged number must not fill the memory."""
@@ -64,46 +62,16 @@ def short(value: Any) -> str:
     return shown if len(shown) <= 80 else f"{shown[:77]}..."
 
 
-class SamplingSettings(Part):
-    """How a checkpoint is to be sampled: the part "sampling" of config.json.
-
-    Attributes:
-        lead: of the time grid, see geoflow.flow.time_grid, where the map is folded.
-        cumulative_calls: fold the map up to so many calls; None always.
-        mean_last: see geoflow.flow.sample.
-    """
-
+class _SamplingPart(Part):
     lead: Annotated[float, Field(ge=0, lt=1)] = 0.0
     cumulative_calls: Annotated[int, Field(ge=0, le=MOST)] | None = None
     mean_last: bool = False
 
-    def sample(
-        self,
-        transport: Transport,
-        net: Net,
-        noise: Tensor,
-        steps: int,
-        cond: Any = None,
-        *,
-        cumulative: bool | None = None,
-        **options: Any,
-    ) -> Tensor:
-        """Carries noise to data in `steps` calls the way these settings say.
-
-        Args:
-            cumulative: None does as `cumulative_calls` says.
-            transport, net, noise, cond, options: see geoflow.flow.sample.
-        """
-        if cumulative is None:
-            cumulative = self.cumulative_calls is None or steps <= self.cumulative_calls
-        times = time_grid(transport, steps, lead=self.lead if cumulative else 0.0)
-        options |= {"cumulative": cumulative, "mean_last": self.mean_last}
-        return sample(transport, net, noise, times, cond, **options)
-
 
 def read_sampling(config: dict[str, Any]) -> SamplingSettings:
     """The part "sampling" of config.json, which may lack any of it."""
-    return read_part(config, "sampling", SamplingSettings, optional=True)
+    part = read_part(config, "sampling", _SamplingPart, optional=True)
+    return SamplingSettings(**part.model_dump())
 
 
 class _Arguments(Part):

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 from torch import Tensor
 
 from geoflow.geometry.pointcloud import total_area
 from geoflow.io import meshes
 from geoflow.io.colours import Colours, read_coloured_mesh, read_npz_mesh
-from geoflow.model.config import Number, Part, Positive, read_part
 from geoflow.render.quick import draw_clouds
 
 COLOUR_DRAWS = 1 << 18
@@ -193,25 +191,6 @@ def _look_up(texels: Tensor, pictures: Tensor, at: Tensor) -> Tensor:
     rows = [(top.long() + i) % height for i in (0, 1)]
     a, b, c, d = (texels[first + row * width + column] / 255 for row in rows for column in columns)
     return (a * (1 - fx) + b * fx) * (1 - fy) + (c * (1 - fx) + d * fx) * fy
-
-
-class _FrameData(Part):
-    centre: Annotated[list[Number], Field(min_length=3, max_length=3)]
-    scale: Positive
-    colour_mean: Annotated[list[Number], Field(min_length=3, max_length=3)] | None = None
-    colour_std: Positive = 1.0
-
-
-def read_frame(config: dict[str, Any]) -> Frame:
-    """The part "data" of the config.json of a surface.
-
-    Raises:
-        ValueError: it is missing or not what it must be.
-    """
-    data = read_part(config, "data", _FrameData)
-    if data.colour_mean is None:
-        return Frame(tuple(data.centre), data.scale)
-    return Frame(tuple(data.centre), data.scale, tuple(data.colour_mean), data.colour_std)
 
 
 def read_shape(

@@ -10,18 +10,38 @@ surface at any number of points.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from geoflow.checks import at_least
 from geoflow.flow.noise import draw_noise
-from geoflow.model.config import check_argument
+from geoflow.model.config import Number, Part, Positive, check_argument, read_part
 from geoflow.model.model import FlowModel
-from geoflow.surface.data import read_frame
+from geoflow.surface.data import Frame
 
 BLOCK = 16_384  # points that are made at a time, and whose noise is drawn together
+
+
+class _FrameData(Part):
+    centre: Annotated[list[Number], Field(min_length=3, max_length=3)]
+    scale: Positive
+    colour_mean: Annotated[list[Number], Field(min_length=3, max_length=3)] | None = None
+    colour_std: Positive = 1.0
+
+
+def read_frame(config: dict[str, Any]) -> Frame:
+    """The part "data" of the config.json of a surface.
+
+    Raises:
+        ValueError: it is missing or not what it must be.
+    """
+    data = read_part(config, "data", _FrameData)
+    if data.colour_mean is None:
+        return Frame(tuple(data.centre), data.scale)
+    return Frame(tuple(data.centre), data.scale, tuple(data.colour_mean), data.colour_std)
 
 
 class SurfaceModel(FlowModel):

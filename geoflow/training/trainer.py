@@ -23,7 +23,7 @@ from geoflow.flow.paths import Paths
 from geoflow.flow.targets import Batch, Residual
 from geoflow.flow.transport import get_transport
 from geoflow.model.checkpoint import save_checkpoint
-from geoflow.model.config import SamplingSettings, read_transport
+from geoflow.model.sampling import SamplingSettings
 from geoflow.networks import build_network
 from geoflow.training.recipe import Recipe, Source
 from geoflow.training.state import read_state, write_state
@@ -278,10 +278,11 @@ class Trainer:
         Raises:
             ValueError: the weights are of another architecture, or predict something else.
         """
-        if read_transport(config) != self.transport:
+        given = config["transport"]
+        if get_transport(given["name"], **given.get("arguments", {})) != self.transport:
             raise ValueError(
                 f"--init must be of the transport {self.recipe.transport} "
-                f"{self.recipe.transport_arguments}; it is of {config['transport']}"
+                f"{self.recipe.transport_arguments}; it is of {given}"
             )
         try:
             missing, unexpected = self.net.load_state_dict(weights, strict=False)

@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from geoflow.clouds.model import PointGenerator
-from geoflow.model.config import SamplingSettings
 from geoflow.model.network import network_with
+from geoflow.model.sampling import SamplingSettings
 from geoflow.networks import build_network
 from geoflow.shapes.model import ObjectGenerator
-from geoflow.surface.data import Frame, read_frame
+from geoflow.surface.data import Frame
+from geoflow.surface.model import read_frame
 
 ARGUMENTS = {"resolution": 16, "patch": 8, "overlap": 0, "width": 64, "depth": 1, "hidden": 32,
              "bottleneck": 8, "categories": 2}  # fmt: skip

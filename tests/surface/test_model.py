@@ -1,5 +1,6 @@
 """A surface: training lowers the distance and goes on after a stop; errors are a line."""
 
+import dataclasses
 import json
 import math
 import shutil
@@ -122,7 +123,7 @@ def test_few_calls_are_spent_late(fitted):
 def test_the_last_call_goes_to_the_mean_if_the_checkpoint_says_so(fitted):
     model = load_surface(fitted)
     assert not model.sampling.mean_last
-    model.sampling = model.sampling.model_copy(update={"mean_last": True})
+    model.sampling = dataclasses.replace(model.sampling, mean_last=True)
     asked = record_times(model)
     next(model.stream(8, steps=3))
     assert [t == r for t, r in asked] == [False, False, True]

@@ -436,6 +436,22 @@ def test_a_run_without_its_recipe_is_one_line(train, tmp_path, text):
     assert result.stderr.count("\n") == 1
 
 
+BARE = """
+import sys
+for name in ("pydantic", "trimesh", "DracoPy", "igl", "pyvista", "typer_slim"):
+    sys.modules[name] = None
+import geoflow.cli.train, geoflow.recipes, geoflow.training.loop, geoflow.training.trainer
+import geoflow.model.checkpoint, geoflow.model.device
+geoflow.recipes.get_recipe("shape-distribution")
+"""
+
+
+def test_training_needs_no_more_than_a_bare_machine_has():
+    """torch, numpy, scipy, accelerate, scikit-image, safetensors, typer and rich."""
+    done = subprocess.run([sys.executable, "-c", BARE], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 # -- processes -----------------------------------------------------------------------------
 
 
