@@ -6,4 +6,5 @@ from .config import read_part as read_part
 from .config import read_sampling as read_sampling
 from .device import half_precision as half_precision
 from .device import pick_device as pick_device
+from .model import FlowModel as FlowModel
 from .sampling import SamplingSettings as SamplingSettings
