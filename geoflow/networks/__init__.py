@@ -28,6 +28,9 @@ def build_network(name: str, **arguments: Any) -> nn.Module:
         ValueError: unknown name or arguments it does not take.
     """
     one_of("network", name, NETWORKS)
+    width = arguments.get("width", 1)
+    if isinstance(width, int) and width < 1:
+        raise ValueError(f"width of a network must be at least 1; got {width}")
     network, sizes = NETWORKS[name]
     try:
         return network(sizes(**arguments))

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any, NamedTuple
 
-from geoflow.checks import ArgumentError, one_of
+from geoflow.checks import ArgumentError, at_least, one_of
 from geoflow.data.source import Source
 from geoflow.flow.objective import Loss, TimeSampling
 from geoflow.flow.targets import Residual, Targets
@@ -106,6 +106,9 @@ class Recipe:
     options: str = ""
     cost: str = ""
     score: str = ""
+
+    def __post_init__(self) -> None:
+        at_least("batch", self.batch, 1)
 
     @property
     def command(self) -> str:

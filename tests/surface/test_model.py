@@ -248,9 +248,12 @@ def test_wrong_commands_are_usage_errors(fitted, folder, tmp_path):
     out = tmp_path / "run"
     for option, value in (("--minutes", 0), ("--minutes", math.nan), ("--seed", -1)):
         assert option in error_of(fit(folder / "ring.npz", "--out", out, option, value), 2)
-    for setting in ("steps=0", "batch=0", "width=0", "colour=true"):
+    for setting in ("steps=0", "batch=0", "colour=true"):
         line = error_of(fit(folder / "ring.npz", "--out", out, "--set", setting), 2)
         assert setting.split("=")[0] in line
+    for width in ("0", "-1"):
+        line = error_of(fit(folder / "ring.npz", "--out", out, "--set", f"width={width}"), 1)
+        assert "width of a network must be at least 1" in line
     for option, value in (("--n", 0), ("--n", -5), ("--steps", 0), ("--seed", -1),
                           ("--out", "cloud.stl")):  # fmt: skip
         assert option in error_of(run("sample", fitted, option, value), 2)
