@@ -100,8 +100,7 @@ def extract_surface(
         ValueError: No value, or every value, is inside; or the grid is not a finite cube.
     """
     grid = check_grid(grid)
-    if backend is None:
-        backend = "open3d" if has_open3d() else "skimage"
+    backend = backend or ("open3d" if has_open3d() else "skimage")
     one_of("backend", backend, _BACKENDS)
     index, faces = _BACKENDS[backend](_padded(grid))
     # The padding shifted indices by one: index 1 is the first cell, at -1 + 0.5 * 2 / R.

@@ -10,8 +10,6 @@ import dataclasses
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from geoflow.checks import at_least
 from geoflow.geometry import isosurface
@@ -124,8 +122,7 @@ def _corners(vertices: Floats, faces: Integers) -> tuple[Vertices, Vertices, Ver
 
 def _cross(a: Vertices, b: Vertices) -> Vertices:
     """(3, F), (3, F) -> (3, F) cross products."""
-    rows = ((1, 2), (2, 0), (0, 1))
-    return np.stack([a[i] * b[j] - a[j] * b[i] for i, j in rows])
+    return np.stack([a[i] * b[j] - a[j] * b[i] for i, j in ((1, 2), (2, 0), (0, 1))])
 
 
 def _dot(a: Vertices, b: Vertices) -> Vertices:
@@ -177,6 +174,9 @@ def remove_fragments(vertices: Vertices, faces: Faces) -> tuple[Vertices, Faces,
     a large one stays, still facing into the hollow. A hollow left without a solid whose bounding
     box holds its own goes too. The largest solid always stays.
     """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     if len(faces) == 0:
         return vertices, faces, 0
     rows, columns = faces[:, :2].ravel(), faces[:, 1:].ravel()

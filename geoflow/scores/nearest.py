@@ -70,9 +70,7 @@ def nearest_chamfer(clouds: Sequence[Matrix], first: int, progress: Progress = s
     return result
 
 
-def _directed_bounds(
-    clouds: Sequence[Matrix], trees: Sequence[Any], progress: Progress = silent
-) -> Matrix:
+def _directed_bounds(clouds: Sequence[Matrix], trees: Sequence[Any], progress: Progress) -> Matrix:
     """(S, S): entry i, j is at most the mean squared distance of i's points to the cloud j."""
     low = np.array([cloud.min(axis=0) for cloud in clouds])
     high = np.array([cloud.max(axis=0) for cloud in clouds])

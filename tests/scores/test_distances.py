@@ -135,7 +135,7 @@ def test_bounds_are_below_the_directed_distances():
 
     shapes = list(clouds(12, 80).astype(np.float64) * np.linspace(0.05, 1, 12)[:, None, None])
     trees = [KDTree(shape) for shape in shapes]
-    bounds = nearest_shapes._directed_bounds(shapes, trees)
+    bounds = nearest_shapes._directed_bounds(shapes, trees, nearest_shapes.silent)
     exact = np.array([[np.square(t.query(s)[0]).mean() for t in trees] for s in shapes])
     assert (bounds <= exact).all()
     step = np.median([np.ptp(s, axis=0).max() for s in shapes]) / nearest_shapes.CELLS
