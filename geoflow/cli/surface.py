@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from geoflow.cli.errors import UsageError
+from geoflow.checks import ArgumentError
 from geoflow.cli.options import Device, Overwrite, Where, argument, command, option
 from geoflow.cli.progress import progress_bar
 from geoflow.files import check_target
@@ -44,7 +44,7 @@ def sample(o: Options) -> None:
     """Draw points of a learned surface, in its mesh's own frame."""
     begin = time.monotonic()
     if o.out.suffix.lower() != ".ply":
-        raise UsageError(f"--out must end in .ply; got {o.out}")
+        raise ArgumentError(f"--out must end in .ply; got {o.out}")
     check_target(o.out, overwrite=o.overwrite)
     from geoflow.io.ply import write_cloud
     from geoflow.pretrained import load_surface
