@@ -99,14 +99,9 @@ def train(o: Options) -> None:
         trainer.resume(o.out)
     elif o.init is not None:
         trainer.warm_start(*load_checkpoint(checkpoint_folder(o.init, ()))[:2])
-    options = RunOptions(
-        minutes=None if o.fit else o.minutes,
-        save_minutes=o.save_minutes,
-        sample_minutes=o.sample_minutes,
-        compile=compile,
-        tensorboard=o.tensorboard,
-        settings=tuple(settings),
-    )
+    minutes, settings = None if o.fit else o.minutes, tuple(settings)
+    how = {"compile": compile, "tensorboard": o.tensorboard, "settings": settings}
+    options = RunOptions(minutes, o.save_minutes, o.sample_minutes, **how)
     line = run_training(trainer, o.out, options, draw_samples)
     if trainer.main:
         print(line)
