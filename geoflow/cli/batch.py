@@ -51,10 +51,6 @@ class Order:
             category = self.categories[index % len(self.categories)]
         return f"{category}_{index:05d}.{self.format}"
 
-    def head(self) -> dict[str, Any]:
-        """What the manifest says of it."""
-        return {"n": self.n} | asdict(self.request) | {"format": self.format}
-
 
 class Batch:
     """A folder of generated meshes or clouds and its manifest.
@@ -100,8 +96,9 @@ class Batch:
 
     def head(self) -> dict[str, Any]:
         """Everything that determines the shapes."""
-        known = {"geoflow": __version__, "checkpoint": self.digest, "device": self.device}
-        return known | self.order.head()
+        o, known = self.order, {"geoflow": __version__, "checkpoint": self.digest}
+        known |= {"device": self.device, "n": o.n}
+        return known | asdict(o.request) | {"format": o.format}
 
     def asked(self) -> list[dict[str, Any]]:
         """The entries of the shapes below n; a resumed manifest may list more."""

@@ -44,10 +44,6 @@ class OneLineCommand(OneLine, TyperCommand):
     """One such command: a script."""
 
 
-class UsageError(ArgumentError):
-    """The command was wrong (exit code 2), not the world (exit code 1)."""
-
-
 def one_line(command: Callable[..., None]) -> Callable[..., None]:
     """Turns expected errors into one line on stderr and an exit code."""
 
@@ -92,7 +88,7 @@ def check_picture(path: Path | None, *, overwrite: bool, name: str = "--render")
     if path is None:
         return
     if path.suffix.lower() != ".png":
-        raise UsageError(f"{name} must end in .png; got {path}")
+        raise ArgumentError(f"{name} must end in .png; got {path}")
     check_target(path, overwrite=overwrite)
 
 

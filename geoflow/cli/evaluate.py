@@ -6,13 +6,12 @@ import json
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
-
-from typer import Argument, Option
+from typing import Any
 
 from geoflow import __version__
-from geoflow.cli.errors import UsageError, note
-from geoflow.cli.options import AtLeast, Device, Overwrite, command, seed_option
+from geoflow.checks import ArgumentError
+from geoflow.cli.errors import note
+from geoflow.cli.options import Device, Overwrite, argument, command, option
 from geoflow.cli.progress import progress_bar
 from geoflow.files import check_target, write_atomically
 
@@ -29,39 +28,28 @@ HEADS = {  # score -> its head in the table; {} is the metric
 class Options:
     """Of `geoflow evaluate`."""
 
-    generated: Annotated[Path, Argument(help="Folder of meshes or clouds to judge.")]
-    reference: Annotated[Path, Argument(help="Folder of those to compare them with.")]
-    json: Annotated[
-        str | None,
-        Option(
-            help="Also write settings and scores there; - writes them to stdout, without the table."
-        ),
-    ] = None
-    metric: Annotated[
-        Metric,
-        Option(help="cd (Chamfer), or emd (earth mover's, exact and slow).", case_sensitive=False),
-    ] = Metric.cd
-    points: Annotated[
-        int, Option(help="Points a shape; clouds must have as many."), AtLeast(16)
-    ] = 2048
-    normalise: Annotated[
-        Normalise,
-        Option(
-            help="set: by mean and deviation of the reference's points; shape: every shape "
-            "into the same box; none."
-        ),
-    ] = Normalise.set
-    paired: Annotated[
-        bool,
-        Option(
-            "--paired", help="Match shapes of the same name, not each reference with the nearest."
-        ),
-    ] = False
-    threshold: Annotated[
-        float, Option(help="Of the F-score, as a share of the reference shape's longest side.")
-    ] = 0.02
-    seed: seed_option("Of the points, and of the shapes where one side has more.") = 0  # pyright: ignore[reportInvalidTypeForm]
-    device: Annotated[Device, Option(help="Where Chamfer distances are computed.")] = Device.auto
+    generated: Path = argument("Folder of meshes or clouds to judge.")
+    reference: Path = argument("Folder of those to compare them with.")
+    json: str | None = option(
+        None, "Also write settings and scores there; - writes them to stdout, without the table."
+    )
+    metric: Metric = option(
+        Metric.cd, "cd (Chamfer), or emd (earth mover's, exact and slow).", case_sensitive=False
+    )
+    points: int = option(2048, "Points a shape; clouds must have as many.", least=16)
+    normalise: Normalise = option(
+        Normalise.set,
+        "set: by mean and deviation of the reference's points; shape: every shape into the same "
+        "box; none.",
+    )
+    paired: bool = option(
+        False, "Match shapes of the same name, not each reference with the nearest.", "--paired"
+    )
+    threshold: float = option(
+        0.02, "Of the F-score, as a share of the reference shape's longest side."
+    )
+    seed: int = option(0, "Of the points, and of the shapes where one side has more.", least=0)
+    device: Device = option(Device.auto, "Where Chamfer distances are computed.")
     overwrite: Overwrite = False
 
 
@@ -69,10 +57,10 @@ class Options:
 def evaluate(o: Options) -> None:
     """Score a folder of shapes against another: 1-NNA, MMD, COV, JSD, F-score and more."""
     if not 0 < o.threshold <= 1:
-        raise UsageError(f"--threshold must be above 0 and at most 1; got {o.threshold}")
+        raise ArgumentError(f"--threshold must be above 0 and at most 1; got {o.threshold}")
     for name, folder in (("GENERATED", o.generated), ("REFERENCE", o.reference)):
         if not folder.is_dir():
-            raise UsageError(f"{name} must be a folder of shapes; {folder} is not one")
+            raise ArgumentError(f"{name} must be a folder of shapes; {folder} is not one")
     if o.json not in (None, "-"):
         check_target(Path(o.json), overwrite=o.overwrite)
     from geoflow.model.device import pick_device

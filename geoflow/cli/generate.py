@@ -10,7 +10,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from geoflow.cli.errors import UsageError, note
+from geoflow.checks import ArgumentError
+from geoflow.cli.errors import note
 from geoflow.cli.options import (
     Device,
     MeshFormat,
@@ -83,9 +84,11 @@ def generate(o: Options) -> None:
     """Generate meshes or clouds: DIR/<category>_<index>.<format> and DIR/manifest.json."""
     begin = time.monotonic()
     if o.overwrite and o.resume:
-        raise UsageError("--overwrite and --resume exclude each other; give one")
+        raise ArgumentError("--overwrite and --resume exclude each other; give one")
     if o.resolution is not None and not o.meshes:
-        raise UsageError("--resolution is of meshes; leave it out with --backbone points and ply")
+        raise ArgumentError(
+            "--resolution is of meshes; leave it out with --backbone points and ply"
+        )
     from geoflow.cli.batch import Batch, summary
     from geoflow.model.device import pick_device
 

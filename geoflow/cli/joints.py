@@ -6,11 +6,9 @@ import time
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from geoflow.cli.errors import UsageError, check_picture, note
+from geoflow.checks import ArgumentError
+from geoflow.cli.errors import check_picture, note
 from geoflow.cli.options import (
     Checkpoint,
     Device,
@@ -18,8 +16,9 @@ from geoflow.cli.options import (
     Steps,
     Up,
     Where,
+    argument,
     command,
-    seed_option,
+    option,
 )
 from geoflow.files import check_target
 
@@ -34,29 +33,31 @@ class Kind(StrEnum):
 
 SUFFIXES = {RigFormat.glb: ".glb", RigFormat.rignet_txt: ".txt", RigFormat.json: ".json"}
 FEW_JOINTS = 4
-OUT_HELP = ".glb (mesh, skeleton, weights), .txt (RigNet's text) or .json (skeleton alone)."
-CATEGORY_HELP = "body: the 22 joints of a human; creature: any rig; any: the network decides."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """Of `geoflow joints`."""
 
-    mesh: Annotated[Path, typer.Argument(help="Mesh of a character, upright and facing its front.")]
-    out: Annotated[Path, typer.Option("--out", "-o", help=OUT_HELP)] = Path("rig.glb")
+    mesh: Path = argument("Mesh of a character, upright and facing its front.")
+    out: Path = option(
+        Path("rig.glb"),
+        ".glb (mesh, skeleton, weights), .txt (RigNet's text) or .json (skeleton alone).",
+        "--out",
+        "-o",
+    )
     steps: Steps = 2
-    format: Annotated[
-        RigFormat | None,
-        typer.Option(help="Must fit the suffix of --out, which decides if not given."),
-    ] = None
-    up: Annotated[
-        Up, typer.Option(help="y for a character that faces +z, z for one that faces -y (Blender).")
-    ] = Up.y
-    category: Annotated[Kind, typer.Option(help=CATEGORY_HELP, case_sensitive=False)] = Kind.any
-    render: Annotated[
-        Path | None, typer.Option(help="PNG to draw: skeleton from two sides, and a pose.")
-    ] = None
-    seed: seed_option("Of the surface points and the noise.") = 0  # pyright: ignore[reportInvalidTypeForm]
+    format: RigFormat | None = option(
+        None, "Must fit the suffix of --out, which decides if not given."
+    )
+    up: Up = option(Up.y, "y for a character that faces +z, z for one that faces -y (Blender).")
+    category: Kind = option(
+        Kind.any,
+        "body: the 22 joints of a human; creature: any rig; any: the network decides.",
+        case_sensitive=False,
+    )
+    render: Path | None = option(None, "PNG to draw: skeleton from two sides, and a pose.")
+    seed: int = option(0, "Of the surface points and the noise.", least=0)
     checkpoint: Checkpoint = "characters"
     device: Where = Device.auto
     overwrite: Overwrite = False
@@ -72,7 +73,7 @@ def joints(o: Options) -> None:
     wanted = list(SUFFIXES.values()) if o.format is None else [SUFFIXES[o.format]]
     if o.out.suffix.lower() not in wanted:
         kind = f" for {o.format.value}" if o.format else ""
-        raise UsageError(f"--out must end in {' '.join(wanted)}{kind}; got {o.out}")
+        raise ArgumentError(f"--out must end in {' '.join(wanted)}{kind}; got {o.out}")
     check_target(o.out, overwrite=o.overwrite)
     check_picture(o.render, overwrite=o.overwrite)
     from geoflow.io.meshes import read_mesh

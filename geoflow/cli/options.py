@@ -60,11 +60,6 @@ Checkpoint = Annotated[
 ]
 
 
-def seed_option(what: str) -> Any:
-    """A seed, not negative; `what` ends with a full stop."""
-    return Annotated[int, typer.Option(help=what), AtLeast(0)]
-
-
 def option(default: Any, help: str, *flags: str, least: float | None = None, **more: Any) -> Any:
     """A command's own option: a field of its dataclass.
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from geoflow.cli.errors import UsageError, check_picture, note
+from geoflow.checks import ArgumentError
+from geoflow.cli.errors import check_picture, note
 from geoflow.cli.options import (
     Checkpoint,
     Device,
@@ -64,11 +65,11 @@ class Options:
         """Whether the cloud is there, and the files may be written; before torch is imported."""
         endings = [f".{f.value}" for f in MeshFormat]
         if self.out.suffix.lower() not in endings:
-            raise UsageError(f"--out must end in one of {' '.join(endings)}; got {self.out}")
+            raise ArgumentError(f"--out must end in one of {' '.join(endings)}; got {self.out}")
         if not self.cloud.is_file():
             raise ValueError(f"the cloud {str(self.cloud)!r} must be an existing file; it is not")
         if self.out.exists() and self.out.samefile(self.cloud):
-            raise UsageError(
+            raise ArgumentError(
                 f"--out must not be the cloud itself; got {self.out}; name another file"
             )
         check_target(self.out, overwrite=self.overwrite)
@@ -76,7 +77,9 @@ class Options:
         from geoflow.io.meshes import Z_UP
 
         if self.up is not None and self.cloud.suffix.lower() in Z_UP:
-            raise UsageError(f"--up is known for {self.cloud.suffix}, which is z up; leave it out")
+            raise ArgumentError(
+                f"--up is known for {self.cloud.suffix}, which is z up; leave it out"
+            )
 
 
 @command(Options)

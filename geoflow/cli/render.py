@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from geoflow.cli.errors import UsageError, check_picture
-from geoflow.cli.options import AtLeast, MeshFormat, Overwrite, command
+from geoflow.checks import ArgumentError
+from geoflow.cli.errors import check_picture
+from geoflow.cli.options import MeshFormat, Overwrite, argument, command, option
 from geoflow.cli.progress import progress_bar
 
 
@@ -17,12 +15,10 @@ from geoflow.cli.progress import progress_bar
 class Options:
     """Of `geoflow render`."""
 
-    folder: Annotated[Path, typer.Argument(help="Folder of meshes or clouds, such as outputs.")]
-    out: Annotated[Path, typer.Option("--out", "-o", help="PNG to write.")] = Path("sheet.png")
-    columns: Annotated[
-        int | None, typer.Option(help="Shapes in a row; about a square if not given."), AtLeast(1)
-    ] = None
-    limit: Annotated[int, typer.Option(help="Draw at most so many shapes."), AtLeast(1)] = 100
+    folder: Path = argument("Folder of meshes or clouds, such as outputs.")
+    out: Path = option(Path("sheet.png"), "PNG to write.", "--out", "-o")
+    columns: int | None = option(None, "Shapes in a row; about a square if not given.", least=1)
+    limit: int = option(100, "Draw at most so many shapes.", least=1)
     overwrite: Overwrite = False
 
 
@@ -31,7 +27,7 @@ def render(o: Options) -> None:
     """Draw a contact sheet of a folder of meshes and .ply clouds."""
     check_picture(o.out, overwrite=o.overwrite, name="--out")
     if not o.folder.is_dir():
-        raise UsageError(f"DIR must be a folder of shapes; {o.folder} is not one")
+        raise ArgumentError(f"DIR must be a folder of shapes; {o.folder} is not one")
     endings = {f".{f.value}" for f in MeshFormat}
     paths = sorted(p for p in o.folder.iterdir() if p.suffix.lower() in endings)
     if not paths:

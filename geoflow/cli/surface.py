@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import typer
 
-from geoflow.cli.errors import UsageError
+from geoflow.checks import ArgumentError
 from geoflow.cli.options import Device, Overwrite, Where, argument, command, option
 from geoflow.cli.progress import progress_bar
 from geoflow.files import check_target
 
-distribution = typer.Typer(
-    name="distribution",
-    help="Draw points of a surface that geoflow train shape-distribution learned.",
-    rich_markup_mode=None,
-)
+distribution = typer.Typer(name="distribution", rich_markup_mode=None)
 
 
 @distribution.callback()
@@ -44,15 +42,19 @@ def sample(o: Options) -> None:
     """Draw points of a learned surface, in its mesh's own frame."""
     begin = time.monotonic()
     if o.out.suffix.lower() != ".ply":
-        raise UsageError(f"--out must end in .ply; got {o.out}")
+        raise ArgumentError(f"--out must end in .ply; got {o.out}")
     check_target(o.out, overwrite=o.overwrite)
     from geoflow.io.ply import write_cloud
     from geoflow.pretrained import load_surface
-    from geoflow.surface.model import BLOCK, counted
+    from geoflow.surface.model import BLOCK
 
     model = load_surface(o.run, o.device.value)
-    coloured = model.frame.channels == 6
     with progress_bar("sampling", -(-o.n // BLOCK)) as advance:
-        blocks = counted(model.stream(o.n, o.steps, o.seed), advance)
-        write_cloud(o.out, blocks, o.n, coloured=coloured)
+
+        def blocks() -> Iterator[Any]:
+            for block in model.stream(o.n, o.steps, o.seed):
+                yield block
+                advance("")
+
+        write_cloud(o.out, blocks(), o.n, coloured=model.frame.channels == 6)
     print(f"{o.n:,} points, {o.steps} calls each, in {o.out}; {time.monotonic() - begin:.1f} s")

@@ -7,7 +7,8 @@ from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from geoflow.cli.errors import UsageError, check_run, note, one_line
+from geoflow.checks import ArgumentError
+from geoflow.cli.errors import check_run, note, one_line
 from geoflow.cli.options import Device, Overwrite, Where, argument, command, option
 
 if TYPE_CHECKING:
@@ -67,9 +68,9 @@ class Options:
 def train(o: Options) -> None:
     """Train a recipe; on many GPUs: accelerate launch -m geoflow train RECIPE ..."""
     if o.minutes is not None and not o.minutes > 0:
-        raise UsageError(f"--minutes must be above 0; got {o.minutes:g}")
+        raise ArgumentError(f"--minutes must be above 0; got {o.minutes:g}")
     if o.fit and (o.steps is not None or not o.minutes):
-        raise UsageError("--fit needs --minutes and no --steps; it chooses the steps")
+        raise ArgumentError("--fit needs --minutes and no --steps; it chooses the steps")
     from geoflow.recipes import get_recipe
 
     recipe = get_recipe(o.recipe)
@@ -98,14 +99,9 @@ def train(o: Options) -> None:
         trainer.resume(o.out)
     elif o.init is not None:
         trainer.warm_start(*load_checkpoint(checkpoint_folder(o.init, ()))[:2])
-    options = RunOptions(
-        minutes=None if o.fit else o.minutes,
-        save_minutes=o.save_minutes,
-        sample_minutes=o.sample_minutes,
-        compile=compile,
-        tensorboard=o.tensorboard,
-        settings=tuple(settings),
-    )
+    minutes, settings = None if o.fit else o.minutes, tuple(settings)
+    how = {"compile": compile, "tensorboard": o.tensorboard, "settings": settings}
+    options = RunOptions(minutes, o.save_minutes, o.sample_minutes, **how)
     line = run_training(trainer, o.out, options, draw_samples)
     if trainer.main:
         print(line)
@@ -116,7 +112,7 @@ def _fresh(recipe: Recipe, o: Options) -> tuple[Recipe, Sequence[str]]:
     from geoflow.training.recipe import set_fields
 
     if recipe.needs and o.init is None:
-        raise UsageError(f"{recipe.name} needs --init, {recipe.needs}")
+        raise ArgumentError(f"{recipe.name} needs --init, {recipe.needs}")
     return set_fields(recipe, o.settings), o.settings
 
 
@@ -128,7 +124,7 @@ def _resumed(recipe: Recipe, o: Options) -> tuple[Recipe, Sequence[str]]:
     kept = settings_of(o.out)
     for setting in o.settings:
         if setting not in kept:
-            raise UsageError(
+            raise ArgumentError(
                 f"--set {setting} must be as the run in {o.out} was started: with "
                 f"{', '.join(kept)}; leave it out, or use another --out"
             )

@@ -42,10 +42,6 @@ class Source(Protocol):
         """
         ...
 
-    def decode(self, samples: Tensor) -> Tensor:
-        """The inverse of what `batch` does to the data."""
-        ...
-
     def picture(self, samples: Tensor, size: int) -> np.ndarray:
         """(B, ...) samples -> (B, size, size, 3) uint8; of points of one surface (1, ...)."""
         ...

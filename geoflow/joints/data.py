@@ -16,6 +16,7 @@ from torch.nn.functional import normalize
 from torch.nn.utils.rnn import pad_sequence
 
 from geoflow.checks import one_of
+from geoflow.data.source import Source
 from geoflow.flow.condition import Condition
 from geoflow.geometry.frames import LONGEST
 from geoflow.joints.rigs import Character, read_characters
@@ -57,7 +58,7 @@ def assign_points(points: np.ndarray, joints: np.ndarray, least: int) -> np.ndar
     return owner
 
 
-class CharacterSource:
+class CharacterSource(Source):
     """Batches of joints (as seen from surface points) with the surface as their condition.
 
     Args:
@@ -121,11 +122,7 @@ class CharacterSource:
         return len(self.labels)
 
     def batch(self, size: int, generator: torch.Generator) -> tuple[Tensor, Condition]:
-        """Draws a batch.
-
-        Args:
-            size: B.
-            generator: on the device of the characters nothing waits for a copy.
+        """Draws B samples; on the device of the characters nothing waits for a copy.
 
         Returns:
             (B, N, 3) float32 the joint of every point, and the condition: labels (B,), and
@@ -150,21 +147,10 @@ class CharacterSource:
         target = joints.gather(1, owner[..., None].expand(-1, -1, 3))
         return target, Condition(labels, torch.cat((points, normals), -1))
 
-    def decode(self, samples: Tensor) -> Tensor:
-        """Samples are in the frame of the characters already."""
-        return samples
-
     def picture(self, samples: Tensor, size: int) -> np.ndarray:
-        """(B, N, 3) samples -> (B, size, size, 3) uint8."""
-        return draw_clouds(self.decode(samples), size)
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """Of the network."""
-        return {"categories": len(self.categories)}
+        return draw_clouds(samples, size)
 
     def describe(self) -> dict[str, Any]:
-        """What a checkpoint must know of its data."""
         return {
             "categories": self.categories,
             "points": self.size,

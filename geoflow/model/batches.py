@@ -69,7 +69,7 @@ def in_order(
     *,
     on_gpu: bool,
 ) -> Iterator[Made]:
-    """Makes shapes in the order of `indices`, several at a time: on a CPU one a core.
+    """Yields shapes in the order of `indices`, several made at a time: on a CPU one a core.
 
     torch works with one thread an operation until the last shape is taken.
 
@@ -79,9 +79,6 @@ def in_order(
         draw: B numbers -> (B, ...), by the network.
         finish: (number, its array, seconds spent) -> shape, by a worker.
         on_gpu: draw whole batches before the workers; otherwise each worker draws its own.
-
-    Yields:
-        shapes as they are finished.
     """
 
     def start(part: Sequence[int], pool: ThreadPoolExecutor) -> list[Future[Made]]:

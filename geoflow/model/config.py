@@ -41,8 +41,7 @@ def read_part(config: dict[str, Any], name: str, kind: type[P], *, optional: boo
     if name not in config and not optional:
         raise ValueError(f"config.json lacks {name}; {REMEDY}")
     table = config.get(name, {})
-    if not isinstance(table, dict):
-        raise ValueError(f"config.json: {name} must be a table; got {short(table)}; {REMEDY}")
+    must(isinstance(table, dict), name, "a table", table)
     try:
         return kind.model_validate(table)
     except ValidationError as error:
@@ -52,12 +51,17 @@ def read_part(config: dict[str, Any], name: str, kind: type[P], *, optional: boo
             raise ValueError(f"config.json lacks {path}; {REMEDY}") from None
         what = first["msg"].replace("Input should be", "must be").replace("Value error, ", "")
         what = what if what.startswith("must") else f"must be otherwise: {what}"
-        got = short(first["input"])
+        got = _short(first["input"])
         raise ValueError(f"config.json: {path} {what}; got {got}; {REMEDY}") from None
 
 
-def short(value: Any) -> str:
-    """A value as an error shows it, of at most 80 characters."""
+def must(holds: bool, path: str, what: str, value: Any) -> None:
+    """Raises ValueError unless a value of config.json is what it must be; shows the start of it."""
+    if not holds:
+        raise ValueError(f"config.json: {path} must be {what}; got {_short(value)}; {REMEDY}")
+
+
+def _short(value: Any) -> str:
     shown = repr(value)
     return shown if len(shown) <= 80 else f"{shown[:77]}..."
 
@@ -147,8 +151,5 @@ class ClassData(Part):
 def check_argument(config: dict[str, Any], key: str, want: int) -> None:
     """Raises ValueError where an argument of the network is not what the data determines."""
     got = read_network(config).arguments.get(key, want)
-    if got != want or isinstance(got, bool):
-        raise ValueError(
-            f"config.json: network.arguments.{key} must be {want}, as data says; got {short(got)}; "
-            f"{REMEDY}"
-        )
+    good = got == want and not isinstance(got, bool)
+    must(good, f"network.arguments.{key}", f"{want}, as data says", got)

@@ -15,11 +15,11 @@ from geoflow.model.config import (
     MOST,
     REMEDY,
     ClassData,
+    must,
     read_network,
     read_part,
     read_sampling,
     read_transport,
-    short,
 )
 from geoflow.model.device import half_precision
 from geoflow.model.maker import Maker
@@ -62,11 +62,7 @@ class FlowModel:
         self.net.eval().requires_grad_(False).to(device)
 
     def read(self, config: dict[str, Any]) -> None:
-        """Reads the application's own part of config.json.
-
-        Raises:
-            ValueError: it is not what it must be.
-        """
+        """Reads the application's own part of config.json; raises ValueError as `read_part`."""
 
     def carry(
         self, noise: Tensor, steps: int, cond: Condition | None = None, **options: Any
@@ -163,9 +159,9 @@ def network_with(config: dict[str, Any], weights: dict[str, Tensor]) -> nn.Modul
         hint, path = hints.get(key, Any), f"network.arguments.{key}"
         if hint in (int, float, str, bool, int | None):
             what = getattr(hint, "__name__", "") or str(hint)
-            _must(isinstance(value, hint), path, f"of type {what}", value)
+            must(isinstance(value, hint), path, f"of type {what}", value)
         if isinstance(value, int | float):
-            _must(abs(value) <= MOST, path, f"within +-{MOST}", value)
+            must(abs(value) <= MOST, path, f"within +-{MOST}", value)
     try:
         # Without memory: a wrong size is found before memory is taken for it.
         with torch.device("meta"), warnings.catch_warnings(action="ignore"):
@@ -181,8 +177,3 @@ def network_with(config: dict[str, Any], weights: dict[str, Tensor]) -> nn.Modul
         reason = str(error).splitlines()[-1].strip()[:200]
         raise ValueError(f"the weights do not fit the network of config.json: {reason}") from None
     return net
-
-
-def _must(holds: bool, path: str, what: str, value: Any) -> None:
-    if not holds:
-        raise ValueError(f"config.json: {path} must be {what}; got {short(value)}; {REMEDY}")

@@ -125,9 +125,6 @@ class SurfaceSource(Source):
             colours = _look_up(self.texels, self.pictures[face], colours)
         return torch.cat((points, colours), 1)
 
-    def decode(self, samples: Tensor) -> Tensor:
-        return self.frame.decode(samples)
-
     def picture(self, samples: Tensor, size: int) -> np.ndarray:
         return draw_clouds(samples[None, :, :3] / 2, size)
 

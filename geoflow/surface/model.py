@@ -9,7 +9,7 @@ surface at any number of points.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import numpy as np
@@ -74,12 +74,3 @@ class SurfaceModel(FlowModel):
             made = self.carry(noise, steps, cumulative=cumulative)
             kept = self.frame.decode(made[: n - block * BLOCK].double())
             yield kept.float().cpu().numpy()
-
-
-def counted(
-    blocks: Iterator[NDArray[np.float32]], advance: Callable[[str], None]
-) -> Iterator[NDArray[np.float32]]:
-    """The same blocks; tells `advance` of each."""
-    for block in blocks:
-        yield block
-        advance("")

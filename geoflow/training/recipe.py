@@ -181,33 +181,28 @@ def set_fields(recipe: Recipe, settings: Iterable[str]) -> Recipe:
 
 GROUPS = ("times", "loss", "targets")
 TABLES = ("network_arguments", "transport_arguments", "source_arguments")
-FIXED = ("name", "summary", "network", "transport", "source", "stages", *GROUPS, *TABLES, "cost",
-         "score", "needs", "options")  # fmt: skip
+FIXED = ("name", "summary", "network", "transport", "cost", "score", "needs", "options")
 
 
 def _set(recipe: Recipe, name: str, value: Any) -> Recipe:
     if name == "steps":
         return recipe.scaled(_like(name, value, 1))
-    own = {f.name: getattr(recipe, f.name) for f in fields(recipe) if f.name not in FIXED}
-    if name in own:
-        return replace(recipe, **{name: _like(name, value, own[name])})
-    if name in (stage := _plain(recipe.stages[0])):
-        value = _like(name, value, stage[name])
-        return replace(recipe, stages=tuple(replace(s, **{name: value}) for s in recipe.stages))
-    for group in GROUPS:
-        part = getattr(recipe, group)
-        if name in (held := _plain(part)):
-            return replace(
-                recipe, **{group: replace(part, **{name: _like(name, value, held[name])})}
-            )
+    own = {n: v for n, v in _plain(recipe).items() if n not in FIXED}
+    groups = {group: _plain(getattr(recipe, group)) for group in GROUPS}
+    for group, held in {"": own, "stages": _plain(recipe.stages[0]), **groups}.items():
+        if name in held:
+            change: dict[str, Any] = {name: _like(name, value, held[name])}
+            if group == "stages":
+                change = {group: tuple(replace(stage, **change) for stage in recipe.stages)}
+            elif group:
+                change = {group: replace(getattr(recipe, group), **change)}
+            return replace(recipe, **change)
     tables = _tables(recipe)
     for table, known in tables.items():
         if name in known:
             return replace(recipe, **{table: getattr(recipe, table) | {name: value}})
-    names = ["steps", *own, *stage]
-    for group in GROUPS:
-        names += _plain(getattr(recipe, group))
-    one_of("the name", name, [*names, *(n for known in tables.values() for n in known)])
+    parts = (own, _plain(recipe.stages[0]), *groups.values(), *tables.values())
+    one_of("the name", name, ["steps", *(known for part in parts for known in part)])
     return recipe
 
 

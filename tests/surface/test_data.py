@@ -20,7 +20,7 @@ def draw(source: SurfaceSource, count: int = 40_000, seed: int = 0) -> torch.Ten
 
 def test_points_are_even_by_area_whatever_the_faces():
     source = SurfaceSource(SQUARES, FACES, CPU)
-    points = source.decode(draw(source))
+    points = source.frame.decode(draw(source))
     small = points[:, 0] < 2
     assert small.float().mean() == pytest.approx(0.1, abs=0.006)
     for square, low, side in ((points[small], 0.0, 1.0), (points[~small], 5.0, 3.0)):
@@ -54,7 +54,7 @@ def test_colours_of_corners_are_interpolated():
     source = SurfaceSource(SQUARES, FACES, CPU, Colours(corners))
     points = draw(source)
     assert points.shape[1] == 6 and points[:, 3:].mean(0).abs().max() < 0.03
-    raw = source.decode(points)
+    raw = source.frame.decode(points)
     large = raw[raw[:, 0] > 4]
     assert torch.allclose(large[:, 3:], (large[:, :3] - torch.tensor([5.0, 0, 0])) / 3, atol=1e-5)
 
@@ -66,7 +66,7 @@ def test_pictures_are_looked_up_from_the_lower_left():
     pictures = np.array([[0, 1, 1]] * 3 + [[1, 2, 2]] * 2)
     uv = (SQUARES[FACES][:, :, :2] - [5, 0]) / 3 + 4.0  # four whole turns away: it repeats
     source = SurfaceSource(SQUARES, FACES, CPU, Colours(uv.astype(np.float32), texels, pictures))
-    raw = source.decode(draw(source))
+    raw = source.frame.decode(draw(source))
     small, place = raw[:, 0] < 4, (raw[:, :2] - torch.tensor([5.0, 0.0])) / 3
     assert torch.allclose(raw[small, 3:], torch.tensor(0.2), atol=1e-5)
     for x, y, colour in ((0.25, 0.25, (0, 0, 1)), (0.25, 0.75, (1, 0, 0)), (0.75, 0.75, (0, 1, 0))):
