@@ -263,7 +263,7 @@ def test_a_shard_name_cannot_leave_the_folder(folder, tmp_path):
     shard = next(folder.glob("*.safetensors"))
     outside = tmp_path / shard.name
     os.replace(shard, outside)
-    files = {f"../{shard.name}": geoflow.model.checkpoint._sha256(outside)}
+    files = {f"../{shard.name}": hashlib.sha256(outside.read_bytes()).hexdigest()}
     edit_config(folder, weights={"dtype": "float16", "files": files})
     refuse(folder, "is missing")
 

@@ -1,6 +1,7 @@
 """What holds for every network: its size, and what older runs and checkpoints count on."""
 
 import hashlib
+import re
 
 import pytest
 import torch
@@ -31,7 +32,7 @@ def of_recipe(name: str) -> torch.nn.Module:
 def test_parameters_of_a_recipes_network(name):
     with torch.device("meta"):
         net = of_recipe(name)
-    base = name.removesuffix("-fm").removesuffix("-edm")
+    base = re.sub("-(fm|edm|u)$", "", name)
     assert sum(p.numel() for p in net.parameters()) == PARAMETERS[base]
 
 
