@@ -611,7 +611,7 @@ def test_the_point_recipes_are_one_in_three_forms():
     assert [r.transport for r in recipes] == ["u-FM", "x1-FM", "EDM"]
     assert recipes[1].transport_arguments == {"noise_std": 4.0, "preconditioning": "edm"}
     for field in dataclasses.fields(Recipe):
-        own = ("name", "summary", "times", "stages", "cost")
+        own = ("name", "summary", "times", "stages", "cost", "score")
         differs = field.name in own or "transport" in field.name
         assert (len({repr(getattr(r, field.name)) for r in recipes}) == 1) != differs
     for r in recipes:
