@@ -25,7 +25,7 @@ Euler's, the map would learn the bends that Euler cuts off.
 
 `PathPairs`: states of whole paths of the frozen network; the m between two of them is known.
 
-A new way is a class with `teachers`, `cumulative_ema` and `prepare`, and a row in TARGETS.
+A new way is a class like these; a recipe names it, and nothing else need know it.
 """
 
 from __future__ import annotations
@@ -315,10 +315,6 @@ class Known:
 
     def __call__(self, transport: Transport, net: Net, jump: Jump) -> Tensor:
         return self.m
-
-
-TARGETS = {"residual": Residual, "semigroup": Semigroup, "paths": PathPairs}
-"""The ways, by the name that recipe.json gives."""
 
 
 def _between(tau_t: Tensor, tau_r: Tensor, share: float | Tensor | None, least: float) -> Tensor:
