@@ -96,9 +96,9 @@ class Batch:
 
     def head(self) -> dict[str, Any]:
         """Everything that determines the shapes."""
-        o, known = self.order, {"geoflow": __version__, "checkpoint": self.digest}
-        known |= {"device": self.device, "n": o.n}
-        return known | asdict(o.request) | {"format": o.format}
+        known = {"geoflow": __version__, "checkpoint": self.digest, "device": self.device}
+        order = self.order
+        return known | {"n": order.n} | asdict(order.request) | {"format": order.format}
 
     def asked(self) -> list[dict[str, Any]]:
         """The entries of the shapes below n; a resumed manifest may list more."""
@@ -143,13 +143,9 @@ class Batch:
         else:
             mesh = shape.mesh
             write_mesh(path, mesh.vertices, mesh.faces, mesh.normals, overwrite=self.replace)
-            known = {
-                "vertices": len(mesh.vertices),
-                "faces": len(mesh.faces),
-                "watertight": mesh.watertight,
-                "volume": round(mesh.volume, 9),
-                "fragments_removed": mesh.fragments_removed,
-            }
+            known = {"vertices": len(mesh.vertices), "faces": len(mesh.faces)}
+            known |= {"watertight": mesh.watertight, "volume": round(mesh.volume, 9)}
+            known |= {"fragments_removed": mesh.fragments_removed}
         return entry | known | {"seconds": round(shape.seconds, 4)}
 
     def _refuse_existing(self) -> None:
@@ -181,14 +177,13 @@ class Batch:
 def summary(batch: Batch, seconds: float) -> str:
     """One line: how many shapes, where, how long, how clean."""
     made = batch.asked()
-    count = len({s["category"] for s in made})
-    kinds = "1 category" if count == 1 else f"{count} categories"
+    kinds = len({s["category"] for s in made})
     if not isinstance(batch.order.request, MeshRequest):
         clean = f"{sum(s['points'] for s in made):,} points"
     else:
-        clean = (
-            f"{sum(s['watertight'] for s in made)} watertight, "
-            f"{sum(s['fragments_removed'] for s in made)} fragments removed"
-        )
-    count = f"{len(made)} of {batch.order.n} shapes in {batch.folder}"
-    return f"{count} ({kinds}, {clean}, {seconds:.1f} s)"
+        closed, removed = (sum(s[k] for s in made) for k in ("watertight", "fragments_removed"))
+        clean = f"{closed} watertight, {removed} fragments removed"
+    return (
+        f"{len(made)} of {batch.order.n} shapes in {batch.folder} ({kinds} "
+        f"{'category' if kinds == 1 else 'categories'}, {clean}, {seconds:.1f} s)"
+    )

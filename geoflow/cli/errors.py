@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -50,15 +50,16 @@ def one_line(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
         try:
-            command(*args, **kwargs)
+            return command(*args, **kwargs)
         except KeyboardInterrupt:
-            raise typer.Exit(130) from None
+            code = 130
         except ArgumentError as error:
-            fail(str(error), 2)
+            code = print_error(str(error), 2)
         except ModuleNotFoundError as error:
-            fail(missing_module(error.name or str(error)), 1)
+            code = print_error(missing_module(error.name or str(error)), 1)
         except (ValueError, OSError, RuntimeError) as error:
-            fail(str(error), 1)
+            code = print_error(str(error), 1)
+        raise typer.Exit(code)
 
     return run
 
@@ -75,24 +76,15 @@ def print_error(message: str, code: int) -> int:
     return code
 
 
-def fail(message: str, code: int) -> NoReturn:
-    raise typer.Exit(print_error(message, code)) from None
-
-
 def note(message: str) -> None:
     print(f"geoflow: {message}", file=sys.stderr)
 
 
-def check_picture(path: Path | None, *, overwrite: bool, name: str = "--render") -> None:
-    """Raises where a PNG cannot be written to the path that an option gives, if it does."""
-    if path is None:
-        return
-    if path.suffix.lower() != ".png":
-        raise ArgumentError(f"{name} must end in .png; got {path}")
-    check_target(path, overwrite=overwrite)
-
-
-def check_run(out: Path, *, resume: bool) -> None:
-    """Raises ValueError where a new run would replace one."""
-    if (out / "state.safetensors").exists() and not resume:
-        raise ValueError(f"{out} holds a run; continue it with --resume or use another --out")
+def check_output(
+    path: Path | None, endings: Sequence[str], overwrite: bool, name: str = "--out", of: str = ""
+) -> None:
+    """Raises where a file cannot be written to the path that an option gives, if it does."""
+    if path is not None and path.suffix.lower() not in endings:
+        raise ArgumentError(f"{name} must end in {' '.join(endings)}{of}; got {path}")
+    if path is not None:
+        check_target(path, overwrite=overwrite)

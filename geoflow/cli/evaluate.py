@@ -10,8 +10,9 @@ from typing import Any
 
 from geoflow import __version__
 from geoflow.checks import ArgumentError
+from geoflow.cli.choices import Device, Overwrite
 from geoflow.cli.errors import note
-from geoflow.cli.options import Device, Overwrite, argument, command, option
+from geoflow.cli.options import argument, command, option
 from geoflow.cli.progress import progress_bar
 from geoflow.files import check_target, write_atomically
 
@@ -26,8 +27,6 @@ HEADS = {  # score -> its head in the table; {} is the metric
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Of `geoflow evaluate`."""
-
     generated: Path = argument("Folder of meshes or clouds to judge.")
     reference: Path = argument("Folder of those to compare them with.")
     json: str | None = option(
@@ -68,9 +67,8 @@ def evaluate(o: Options) -> None:
     from geoflow.scores.folders import plan
 
     device = str(pick_device(o.device.value))
-    settings = scoring.Settings(
-        o.metric, o.points, o.seed, device, o.normalise, o.threshold, o.paired
-    )
+    how = (o.metric, o.points, o.seed, device, o.normalise, o.threshold, o.paired)
+    settings = scoring.Settings(*how)
     chosen = plan(o.generated, o.reference, paired=o.paired, seed=o.seed)
     for line in chosen.notes:
         note(line)

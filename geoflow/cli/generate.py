@@ -11,17 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geoflow.checks import ArgumentError
+from geoflow.cli.choices import Device, MeshFormat, Overwrite, Resolution, Steps, Where
 from geoflow.cli.errors import note
-from geoflow.cli.options import (
-    Device,
-    MeshFormat,
-    Overwrite,
-    Resolution,
-    Steps,
-    Where,
-    command,
-    option,
-)
+from geoflow.cli.options import command, option
 from geoflow.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -35,8 +27,6 @@ class Backbone(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Of `geoflow generate`."""
-
     n: int = option(
         1, "How many shapes; shape i is the same whatever this is.", "--n", "-n", least=1
     )

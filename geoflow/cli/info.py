@@ -30,9 +30,8 @@ def info() -> None:
         ("gradio", "the app"),
         ("accelerate", "training"),
     ):
-        found = importlib.util.find_spec(name) is not None
         version = "not found"
-        if found:
+        if importlib.util.find_spec(name) is not None:
             owners = importlib.metadata.packages_distributions().get(name, [name])
             version = importlib.metadata.version(owners[0])
         print(f"{name} {version} ({use})")

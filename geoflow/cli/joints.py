@@ -7,20 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from geoflow.checks import ArgumentError
-from geoflow.cli.errors import check_picture, note
-from geoflow.cli.options import (
-    Checkpoint,
-    Device,
-    Overwrite,
-    Steps,
-    Up,
-    Where,
-    argument,
-    command,
-    option,
-)
-from geoflow.files import check_target
+from geoflow.cli.choices import Checkpoint, Device, Overwrite, Steps, Up, Where
+from geoflow.cli.errors import check_output, note
+from geoflow.cli.options import argument, command, option
 
 
 class RigFormat(StrEnum):
@@ -37,8 +26,6 @@ FEW_JOINTS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Of `geoflow joints`."""
-
     mesh: Path = argument("Mesh of a character, upright and facing its front.")
     out: Path = option(
         Path("rig.glb"),
@@ -71,11 +58,8 @@ def joints(o: Options) -> None:
     """
     begin = time.monotonic()
     wanted = list(SUFFIXES.values()) if o.format is None else [SUFFIXES[o.format]]
-    if o.out.suffix.lower() not in wanted:
-        kind = f" for {o.format.value}" if o.format else ""
-        raise ArgumentError(f"--out must end in {' '.join(wanted)}{kind}; got {o.out}")
-    check_target(o.out, overwrite=o.overwrite)
-    check_picture(o.render, overwrite=o.overwrite)
+    check_output(o.out, wanted, o.overwrite, of=f" for {o.format.value}" if o.format else "")
+    check_output(o.render, [".png"], o.overwrite, "--render")
     from geoflow.io.meshes import read_mesh
     from geoflow.joints import rig_mesh, write_rig
     from geoflow.pretrained import load_joint_predictor

@@ -1,4 +1,4 @@
-"""Options that commands share, and commands whose options are a dataclass.
+"""Commands whose options are a dataclass.
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -15,7 +15,6 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, field, fields
-from enum import StrEnum
 from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_type_hints
 
 import typer
@@ -30,36 +29,6 @@ class AtLeast(NamedTuple):
     least: float
 
 
-class Device(StrEnum):
-    auto, cpu, cuda = "auto", "cpu", "cuda"
-
-
-class MeshFormat(StrEnum):
-    obj, glb, stl, ply, three_mf = "obj", "glb", "stl", "ply", "3mf"
-
-
-class Resolution(StrEnum):
-    r64, r128, r256 = "64", "128", "256"
-
-
-class Up(StrEnum):
-    y, z = "y", "z"
-
-
-Steps = Annotated[int, typer.Option(help="Network calls for each."), AtLeast(1)]
-Where = Annotated[
-    Device, typer.Option(help="Where the network runs; auto takes a GPU if there is one.")
-]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are in the way.")]
-Checkpoint = Annotated[
-    str,
-    typer.Option(
-        help="A bundled name, or a folder with config.json: a checkpoint or a run (./objects is "
-        "the folder)."
-    ),
-]
-
-
 def option(default: Any, help: str, *flags: str, least: float | None = None, **more: Any) -> Any:
     """A command's own option: a field of its dataclass.
 
@@ -71,9 +40,8 @@ def option(default: Any, help: str, *flags: str, least: float | None = None, **m
         more: see typer.Option.
     """
     bound = () if least is None else (AtLeast(least),)
-    return field(
-        default=default, metadata={"as": (typer.Option(*flags, help=help, **more), *bound)}
-    )
+    known = (typer.Option(*flags, help=help, **more), *bound)
+    return field(default=default, metadata={"as": known})
 
 
 def argument(help: str) -> Any:

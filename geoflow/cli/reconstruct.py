@@ -8,20 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geoflow.checks import ArgumentError
-from geoflow.cli.errors import check_picture, note
-from geoflow.cli.options import (
-    Checkpoint,
-    Device,
-    MeshFormat,
-    Overwrite,
-    Resolution,
-    Steps,
-    Up,
-    Where,
-    argument,
-    command,
-    option,
-)
+from geoflow.cli.choices import Checkpoint, Device, Overwrite, Resolution, Steps, Up, Where
+from geoflow.cli.errors import check_output, note
+from geoflow.cli.options import argument, command, option
 from geoflow.cli.progress import progress_bar
 from geoflow.files import check_target
 
@@ -35,8 +24,6 @@ LARGE = 10 << 20  # bytes of a file that takes seconds to read
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Of `geoflow reconstruct`."""
-
     cloud: Path = argument(".ply, .xyz or .obj of points, or a mesh file.")
     out: Path = option(
         Path("mesh.obj"),
@@ -61,32 +48,12 @@ class Options:
     render: Path | None = option(None, "PNG to draw too: the cloud beside the mesh.")
     overwrite: Overwrite = False
 
-    def check(self) -> None:
-        """Whether the cloud is there, and the files may be written; before torch is imported."""
-        endings = [f".{f.value}" for f in MeshFormat]
-        if self.out.suffix.lower() not in endings:
-            raise ArgumentError(f"--out must end in one of {' '.join(endings)}; got {self.out}")
-        if not self.cloud.is_file():
-            raise ValueError(f"the cloud {str(self.cloud)!r} must be an existing file; it is not")
-        if self.out.exists() and self.out.samefile(self.cloud):
-            raise ArgumentError(
-                f"--out must not be the cloud itself; got {self.out}; name another file"
-            )
-        check_target(self.out, overwrite=self.overwrite)
-        check_picture(self.render, overwrite=self.overwrite)
-        from geoflow.io.meshes import Z_UP
-
-        if self.up is not None and self.cloud.suffix.lower() in Z_UP:
-            raise ArgumentError(
-                f"--up is known for {self.cloud.suffix}, which is z up; leave it out"
-            )
-
 
 @command(Options)
 def reconstruct(o: Options) -> None:
     """Make a closed mesh of a sparse cloud, in the cloud's own frame and unit (see --out)."""
     begin = time.monotonic()
-    o.check()
+    _check(o)
     from geoflow.io.arrays import check_digits
     from geoflow.shapes.reconstruct import reconstruct as make
 
@@ -114,6 +81,22 @@ def reconstruct(o: Options) -> None:
         f"{len(mesh.faces):,} faces, {'closed' if mesh.watertight else 'not closed'}, in {o.out}; "
         f"{time.monotonic() - begin:.1f} s"
     )
+
+
+def _check(o: Options) -> None:
+    """Whether the cloud is there, and the files may be written; before torch is imported."""
+    from geoflow.io.meshes import WRITTEN, Z_UP
+
+    if o.out.suffix.lower() not in WRITTEN:
+        raise ArgumentError(f"--out must end in one of {' '.join(WRITTEN)}; got {o.out}")
+    if not o.cloud.is_file():
+        raise ValueError(f"the cloud {str(o.cloud)!r} must be an existing file; it is not")
+    if o.out.exists() and o.out.samefile(o.cloud):
+        raise ArgumentError(f"--out must not be the cloud itself; got {o.out}; name another file")
+    check_target(o.out, overwrite=o.overwrite)
+    check_output(o.render, [".png"], o.overwrite, "--render")
+    if o.up is not None and o.cloud.suffix.lower() in Z_UP:
+        raise ArgumentError(f"--up is known for {o.cloud.suffix}, which is z up; leave it out")
 
 
 def _load(o: Options) -> tuple[ObjectGenerator, str | None]:

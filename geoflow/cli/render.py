@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from geoflow.checks import ArgumentError
-from geoflow.cli.errors import check_picture
-from geoflow.cli.options import MeshFormat, Overwrite, argument, command, option
+from geoflow.cli.choices import MeshFormat, Overwrite
+from geoflow.cli.errors import check_output
+from geoflow.cli.options import argument, command, option
 from geoflow.cli.progress import progress_bar
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Of `geoflow render`."""
-
     folder: Path = argument("Folder of meshes or clouds, such as outputs.")
     out: Path = option(Path("sheet.png"), "PNG to write.", "--out", "-o")
     columns: int | None = option(None, "Shapes in a row; about a square if not given.", least=1)
@@ -25,7 +24,7 @@ class Options:
 @command(Options)
 def render(o: Options) -> None:
     """Draw a contact sheet of a folder of meshes and .ply clouds."""
-    check_picture(o.out, overwrite=o.overwrite, name="--out")
+    check_output(o.out, [".png"], o.overwrite)
     if not o.folder.is_dir():
         raise ArgumentError(f"DIR must be a folder of shapes; {o.folder} is not one")
     endings = {f".{f.value}" for f in MeshFormat}

@@ -10,10 +10,10 @@ from typing import Any
 
 import typer
 
-from geoflow.checks import ArgumentError
-from geoflow.cli.options import Device, Overwrite, Where, argument, command, option
+from geoflow.cli.choices import Device, Overwrite, Where
+from geoflow.cli.errors import check_output
+from geoflow.cli.options import argument, command, option
 from geoflow.cli.progress import progress_bar
-from geoflow.files import check_target
 
 distribution = typer.Typer(name="distribution", rich_markup_mode=None)
 
@@ -25,8 +25,6 @@ def _group() -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Of `geoflow distribution sample`."""
-
     run: Path = argument("Folder of a run of a recipe shape-distribution.")
     n: int = option(1_000_000, "How many points.", "--n", "-n", least=1)
     steps: int = option(1, "Network calls for each point.", least=1)
@@ -41,9 +39,7 @@ class Options:
 def sample(o: Options) -> None:
     """Draw points of a learned surface, in its mesh's own frame."""
     begin = time.monotonic()
-    if o.out.suffix.lower() != ".ply":
-        raise ArgumentError(f"--out must end in .ply; got {o.out}")
-    check_target(o.out, overwrite=o.overwrite)
+    check_output(o.out, [".ply"], o.overwrite)
     from geoflow.io.ply import write_cloud
     from geoflow.pretrained import load_surface
     from geoflow.surface.model import BLOCK

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geoflow.checks import ArgumentError
-from geoflow.cli.errors import check_run, note, one_line
-from geoflow.cli.options import Device, Overwrite, Where, argument, command, option
+from geoflow.cli.choices import Device, Overwrite, Where
+from geoflow.cli.errors import note, one_line
+from geoflow.cli.options import argument, command, option
 
 if TYPE_CHECKING:
     from geoflow.training.recipe import Recipe
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Of `geoflow train`."""
-
     recipe: str = argument("A recipe; geoflow recipes lists them.")
     data: Path = option(
         MISSING,
@@ -74,7 +73,8 @@ def train(o: Options) -> None:
     from geoflow.recipes import get_recipe
 
     recipe = get_recipe(o.recipe)
-    check_run(o.out, resume=o.resume)
+    if (o.out / "state.safetensors").exists() and not o.resume:
+        raise ValueError(f"{o.out} holds a run; continue it with --resume or use another --out")
     from geoflow.model.checkpoint import checkpoint_folder, load_checkpoint
     from geoflow.model.device import pick_device
     from geoflow.training.loop import RunOptions, draw_samples, recipe_for_minutes, run_training
@@ -149,8 +149,6 @@ def recipes() -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class PackOptions:
-    """Of `geoflow pack`."""
-
     run: Path = argument("A run, or a checkpoint.")
     out: Path = option(MISSING, "Folder of the checkpoint to write.", "--out", "-o")
     dtype: str = option(
@@ -166,19 +164,13 @@ class PackOptions:
 def pack(o: PackOptions) -> None:
     """Write the checkpoint of a run as it is bundled: smaller numbers, and means of runs."""
     from geoflow.checks import one_of
-    from geoflow.model.checkpoint import (
-        DTYPES,
-        checkpoint_folder,
-        load_checkpoint,
-        mean_of,
-        save_checkpoint,
-    )
+    from geoflow.model import checkpoint
 
-    one_of("--dtype", o.dtype, DTYPES)
+    one_of("--dtype", o.dtype, checkpoint.DTYPES)
     if (o.out / "config.json").exists() and not o.overwrite:
         raise ValueError(f"{o.out} holds a checkpoint; give --overwrite, or another --out")
-    folders = [checkpoint_folder(run, ()) for run in (o.run, *o.average)]
-    config, weights = mean_of([load_checkpoint(folder)[:2] for folder in folders])
-    save_checkpoint(o.out, config, weights, o.dtype)
+    folders = [checkpoint.checkpoint_folder(run, ()) for run in (o.run, *o.average)]
+    config, weights = checkpoint.mean_of([checkpoint.load_checkpoint(f)[:2] for f in folders])
+    checkpoint.save_checkpoint(o.out, config, weights, o.dtype)
     size = sum(file.stat().st_size for file in o.out.iterdir()) / 1e6
     print(f"{sum(w.numel() for w in weights.values()):,} numbers, {size:.1f} MB, in {o.out}")
