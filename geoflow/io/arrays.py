@@ -11,6 +11,7 @@ from geoflow.geometry.frames import Frame
 
 FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.integer[Any]]
+Points, Faces = NDArray[np.float64], NDArray[np.int64]  # as files are read
 
 MAX_COORDINATE = 1e9
 

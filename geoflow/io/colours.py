@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoflow.io import meshes as export
-from geoflow.io.arrays import check_mesh
+from geoflow.io.arrays import Faces, Points, check_mesh
 
 MAX_PIXELS = 64 << 20
 GREY = (170, 170, 170)
@@ -32,9 +32,7 @@ class Colours:
     pictures: NDArray[np.int64] | None = None
 
 
-def read_coloured_mesh(
-    path: export.PathLike,
-) -> tuple[NDArray[np.float64], NDArray[np.int64], Colours | None]:
+def read_coloured_mesh(path: export.PathLike) -> tuple[Points, Faces, Colours | None]:
     """A user's mesh file -> vertices (V, 3), faces (F, 3), colours or None; y up.
 
     Coordinates are those of `export.read_mesh`. Colours come from vertices, faces and pictures
@@ -45,17 +43,12 @@ def read_coloured_mesh(
         ValueError: The file is missing, too large, of an unknown suffix or damaged.
         NoFacesError: It has no faces.
     """
-    name = pathlib.Path(path).name
-    looks: list[_Look] = []
-    whole, all_faces = export.join_parts(
-        path, lambda part, faces: looks.append(_look_of(part, faces, name))
-    )
-    return whole, all_faces, _join(looks)
+    name, looks = pathlib.Path(path).name, []
+    mesh = export.join_parts(path, lambda part, own: looks.append(_look_of(part, own, name)))
+    return *mesh, _join(looks)
 
 
-def read_npz_mesh(
-    path: export.PathLike,
-) -> tuple[NDArray[np.float64], NDArray[np.int64], Colours | None]:
+def read_npz_mesh(path: export.PathLike) -> tuple[Points, Faces, Colours | None]:
     """An .npz of arrays -> vertices (V, 3), faces (F, 3), colours or None.
 
     The arrays are `vertices`, `faces` and perhaps `colours` (V, 3), RGB in [0, 1].
@@ -68,9 +61,7 @@ def read_npz_mesh(
         raise ValueError(f"{str(path)!r} must be an existing file; it is not; check the path")
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            held = {
-                name: arrays[name] for name in ("vertices", "faces", "colours") if name in arrays
-            }
+            held = {k: arrays[k] for k in ("vertices", "faces", "colours") if k in arrays}
     except Exception as error:  # numpy and zipfile raise whatever they run into
         reason = (str(error).splitlines() or [""])[0][:120]
         raise ValueError(
@@ -94,22 +85,15 @@ def read_npz_mesh(
     return vertices, faces, Colours(rgb.astype(np.float32)[faces])
 
 
-@dataclass
-class _Look:
-    """Colours of one part; `stated` is False where it is only the material's plain colour."""
-
-    colours: Colours
-    stated: bool = True
-
-
-def _look_of(part: Any, faces: NDArray[np.int64], name: str) -> _Look:
+def _look_of(part: Any, faces: Faces, name: str) -> tuple[Colours, bool]:
+    """Colours of one part, and whether it states them: not the material's plain colour."""
     visual, count = part.visual, len(faces)
     kind = getattr(visual, "kind", None)
     plain: Any = GREY
     if kind == "vertex":
-        return _Look(Colours(_unit(visual.vertex_colors)[faces]))
+        return Colours(_unit(visual.vertex_colors)[faces]), True
     if kind == "face":
-        return _Look(Colours(np.repeat(_unit(visual.face_colors)[:, None], 3, axis=1)))
+        return Colours(np.repeat(_unit(visual.face_colors)[:, None], 3, axis=1)), True
     if kind == "texture":
         picture = _picture(visual.material, name)
         uv = None if visual.uv is None else np.asarray(visual.uv, np.float32)
@@ -118,10 +102,9 @@ def _look_of(part: Any, faces: NDArray[np.int64], name: str) -> _Look:
                 raise ValueError(f"{name}: texture coordinates must be finite; export it again")
             height, width, _ = picture.shape
             where = np.tile(np.array([0, width, height]), (count, 1))
-            return _Look(Colours(uv[faces], picture.reshape(-1, 3), where))
+            return Colours(uv[faces], picture.reshape(-1, 3), where), True
         plain = visual.material.main_color
-    flat = np.tile(_unit(np.asarray(plain)[None]), (count, 3, 1))
-    return _Look(Colours(flat), stated=False)
+    return Colours(np.tile(_unit(np.asarray(plain)[None]), (count, 3, 1))), False
 
 
 def _unit(colours: Any) -> NDArray[np.float32]:
@@ -146,15 +129,14 @@ def _picture(material: Any, name: str) -> NDArray[np.uint8] | None:
         raise ValueError(f"{name}: its texture is damaged ({error}); export it again") from error
 
 
-def _join(looks: list[_Look]) -> Colours | None:
+def _join(looks: list[tuple[Colours, bool]]) -> Colours | None:
     """The parts' colours one after another; None where no part states any."""
-    if not any(look.stated for look in looks):
+    if not any(stated for _, stated in looks):
         return None
-    if all(look.colours.texels is None for look in looks):
-        return Colours(np.concatenate([look.colours.corners for look in looks]))
+    if all(part.texels is None for part, _ in looks):
+        return Colours(np.concatenate([part.corners for part, _ in looks]))
     corners, texels, pictures, offset = [], [], [], 0
-    for look in looks:
-        part = look.colours
+    for part, _ in looks:
         if part.texels is None or part.pictures is None:  # a picture of one texel for every face
             count = len(part.corners)
             own = np.rint(255 * part.corners.mean(axis=1)).astype(np.uint8)

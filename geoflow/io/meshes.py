@@ -18,10 +18,9 @@ import pathlib
 import warnings
 import zipfile
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from geoflow.checks import one_of
 from geoflow.files import check_target, write_atomically
@@ -29,12 +28,10 @@ from geoflow.geometry import mesh
 from geoflow.geometry.frames import UPS, from_y_up, to_y_up
 from geoflow.geometry.pointcloud import sample_surface
 from geoflow.io import text as filetext
-from geoflow.io.arrays import FloatArray, IntArray, check_mesh, check_points
-
-if TYPE_CHECKING:
-    import trimesh
+from geoflow.io.arrays import Faces, FloatArray, IntArray, Points, check_mesh, check_points
 
 PathLike = str | os.PathLike[str]
+Colour = tuple[float, float, float, float]
 
 WRITTEN = (".obj", ".glb", ".stl", ".ply", ".3mf")
 READ_MESHES = (*WRITTEN, ".off")
@@ -56,7 +53,7 @@ def write_mesh(
     normals: FloatArray | None = None,
     *,
     overwrite: bool = False,
-    colour: tuple[float, float, float, float] = CLAY,
+    colour: Colour = CLAY,
     up: str = "y",
 ) -> pathlib.Path:
     """Writes a mesh as .obj, .glb, .stl, .ply or .3mf, whichever the suffix says.
@@ -111,41 +108,25 @@ def write_mesh(
 
 
 def _encode_with_trimesh(
-    suffix: str,
-    vertices: FloatArray,
-    faces: IntArray,
-    normals: FloatArray,
-    colour: tuple[float, float, float, float],
+    suffix: str, vertices: FloatArray, faces: IntArray, normals: FloatArray, colour: Colour
 ) -> bytes:
     """.glb, .ply or .stl bytes."""
     import trimesh
     from trimesh.visual.material import PBRMaterial
     from trimesh.visual.texture import TextureVisuals
 
-    material = PBRMaterial(
-        name="clay",
-        baseColorFactor=np.round(255 * np.array(colour)).astype(np.uint8),
-        metallicFactor=0.0,
-        roughnessFactor=0.8,
-        doubleSided=False,
-    )
-    whole = trimesh.Trimesh(
-        vertices=vertices,
-        faces=faces,
-        vertex_normals=normals,
-        process=False,
-        visual=TextureVisuals(material=material),
-    )
-    options: dict[str, Any] = {
-        ".glb": {"include_normals": True},
-        ".ply": {"vertex_normal": True},
-    }
+    base = np.round(255 * np.array(colour)).astype(np.uint8)
+    look = {"metallicFactor": 0.0, "roughnessFactor": 0.8, "doubleSided": False}
+    visual = TextureVisuals(material=PBRMaterial(name="clay", baseColorFactor=base, **look))
+    known = {"vertex_normals": normals, "visual": visual, "process": False}
+    options = {".glb": {"include_normals": True}, ".ply": {"vertex_normal": True}}
+    whole: Any = trimesh.Trimesh(vertices, faces, **known)
     data = whole.export(file_type=suffix[1:], **options.get(suffix, {}))
     assert isinstance(data, bytes)
     return data
 
 
-def read_mesh(path: PathLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def read_mesh(path: PathLike) -> tuple[Points, Faces]:
     """A user's mesh file -> vertices (V, 3), faces (F, 3), y up; nothing is welded or repaired.
 
     The inverse of `write_mesh`: .stl and .3mf are taken to be z up in millimetres and turned to y
@@ -159,17 +140,15 @@ def read_mesh(path: PathLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     return read_surface(path)[:2]
 
 
-def read_surface(
-    path: PathLike,
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64] | None]:
+def read_surface(path: PathLike) -> tuple[Points, Faces, Points | None]:
     """As `read_mesh`, and the vertex normals (V, 3) where they are sure: in our own .obj files."""
     own = _read_own_obj(pathlib.Path(path))
     return own if own is not None else (*join_parts(path), None)
 
 
 def join_parts(
-    path: PathLike, see: Callable[[Any, NDArray[np.int64]], None] | None = None
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    path: PathLike, see: Callable[[Any, Faces], None] = lambda part, faces: None
+) -> tuple[Points, Faces]:
     """As `read_mesh`, by trimesh whatever the file.
 
     Args:
@@ -177,36 +156,31 @@ def join_parts(
         see: called with every part that has faces, in order, and its faces (F, 3), whose indices
             are the part's own and whose order is that of the result.
     """
-    parts = load_parts(path, READ_MESHES)
-    name = pathlib.Path(path).name
-    vertices: list[NDArray[np.float64]] = []
-    faces: list[NDArray[np.int64]] = []
-    offset = 0
-    for part, transform in parts:
-        part_faces = getattr(part, "faces", None)
-        if part_faces is None or len(part_faces) == 0:
+    path = pathlib.Path(path)
+    name, vertices, faces, offset = path.name, [], [], 0
+    for part, transform in load_parts(path, READ_MESHES):
+        own = np.asarray(getattr(part, "faces", ()))
+        if len(own) == 0:
             continue
-        part_vertices = np.asarray(part.vertices, dtype=np.float64)
-        part_faces = np.asarray(part_faces)
-        check_mesh(part_vertices, part_faces, name)
-        vertices.append(part_vertices @ transform[:3, :3].T + transform[:3, 3])
+        corners = np.asarray(part.vertices, dtype=np.float64)
+        check_mesh(corners, own, name)
+        vertices.append(corners @ transform[:3, :3].T + transform[:3, 3])
         if np.linalg.det(transform[:3, :3]) < 0:  # a mirrored part would come out inside out
-            part_faces = part_faces[:, ::-1]
-        part_faces = part_faces.astype(np.int64)
-        if see is not None:
-            see(part, part_faces)
-        faces.append(part_faces + offset)
-        offset += len(part_vertices)
+            own = own[:, ::-1]
+        own = own.astype(np.int64)
+        see(part, own)
+        faces.append(own + offset)
+        offset += len(corners)
     if not faces:
         raise NoFacesError(f"{name}: must hold faces; it has none; point clouds go to read_points")
     whole, all_faces = np.concatenate(vertices), np.concatenate(faces)
-    if pathlib.Path(path).suffix.lower() in Z_UP:
+    if path.suffix.lower() in Z_UP:
         whole = 1e-3 * to_y_up(whole, "z")
     check_mesh(whole, all_faces, name)
     return whole, all_faces
 
 
-def _read_own_obj(path: pathlib.Path) -> filetext.Arrays | None:
+def _read_own_obj(path: pathlib.Path) -> tuple[Points, Faces, Points] | None:
     """vertices, faces and normals of a file that `write_mesh` wrote as .obj; None for others."""
     if path.suffix.lower() != ".obj" or not path.is_file() or path.stat().st_size > MAX_BYTES:
         return None
@@ -218,7 +192,7 @@ def _read_own_obj(path: pathlib.Path) -> filetext.Arrays | None:
     return own
 
 
-def read_points(path: PathLike) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+def read_points(path: PathLike) -> tuple[Points, Points | None]:
     """A user's point cloud -> points (N, 3), unit normals (N, 3) or None if the file has none.
 
     Points that lack a usable normal make the whole file's normals None. A mesh file gives its
@@ -246,7 +220,7 @@ def read_points(path: PathLike) -> tuple[NDArray[np.float64], NDArray[np.float64
     return whole, directions / lengths
 
 
-def read_cloud(path: PathLike, count: int) -> tuple[NDArray[np.float64], int]:
+def read_cloud(path: PathLike, count: int) -> tuple[Points, int]:
     """A user's point cloud, or points of a mesh file's surface.
 
     Args:
@@ -268,18 +242,39 @@ def read_cloud(path: PathLike, count: int) -> tuple[NDArray[np.float64], int]:
         raise ValueError(
             f"{path.name}: a cloud must end in one of {' '.join(known)}; convert it to .ply"
         )
-    if suffix in READ_MESHES:
+    points, _, found = sample_file(path, count)
+    return points, len(found[1]) if found else 0
+
+
+def sample_file(
+    path: PathLike, count: int, seed: int | np.random.Generator = 0
+) -> tuple[Points, Points | None, tuple[Points, Faces] | None]:
+    """As `read_cloud`, and the points' normals, None if not known, and the mesh, None of a cloud.
+
+    Args:
+        path, count: as there.
+        seed: see `sample_surface`.
+    """
+    vertices, faces, normals = read_shape(path)
+    if faces is None:
+        return vertices, normals, None
+    try:
+        return *sample_surface(vertices, faces, count, seed), (vertices, faces)
+    except ValueError as error:
+        raise ValueError(f"{pathlib.Path(path).name}: {error}") from None
+
+
+def read_shape(path: PathLike) -> tuple[Points, Faces | None, Points | None]:
+    """As `read_surface`; where there are no faces, as `read_points`: points, None, normals."""
+    suffix = pathlib.Path(path).suffix.lower()
+    if suffix in READ_MESHES or suffix not in READ_POINTS:
         try:
-            vertices, faces = read_mesh(path)
+            return read_surface(path)
         except NoFacesError:
             if suffix not in READ_POINTS:
                 raise
-        else:
-            try:
-                return sample_surface(vertices, faces, count)[0], len(faces)
-            except ValueError as error:
-                raise ValueError(f"{path.name}: {error}") from None
-    return read_points(path)[0], 0
+    points, normals = read_points(path)
+    return points, None, normals
 
 
 def _stored_normals(part: Any) -> FloatArray | None:
@@ -296,7 +291,7 @@ def _stored_normals(part: Any) -> FloatArray | None:
     return None
 
 
-def load_parts(path: PathLike, suffixes: tuple[str, ...]) -> list[tuple[Any, NDArray[np.float64]]]:
+def load_parts(path: PathLike, suffixes: tuple[str, ...]) -> list[tuple[Any, Points]]:
     """The file's geometries and their 4 x 4 transforms, unchecked but for size and suffix."""
     path = pathlib.Path(path)
     suffix = path.suffix.lower()
@@ -324,16 +319,12 @@ def load_parts(path: PathLike, suffixes: tuple[str, ...]) -> list[tuple[Any, NDA
     )
 
 
-def _load_with_trimesh(path: pathlib.Path, kind: str) -> list[tuple[Any, NDArray[np.float64]]]:
+def _load_with_trimesh(path: pathlib.Path, kind: str) -> list[tuple[Any, Points]]:
     """Given an open file, trimesh has no folder to resolve a file's references in."""
     import trimesh
 
     options: dict[str, Any] = {"skip_materials": True} if kind == "obj" else {}
-    with warnings.catch_warnings(), open(path, "rb") as file:
-        warnings.simplefilter("ignore")
-        scene: trimesh.Scene = trimesh.load_scene(file, file_type=kind, process=False, **options)
-        parts = []
-        for node in scene.graph.nodes_geometry:
-            transform, geometry = scene.graph[node]
-            parts.append((scene.geometry[geometry], np.asarray(transform, dtype=np.float64)))
-        return parts
+    with warnings.catch_warnings(action="ignore"), open(path, "rb") as file:
+        scene = trimesh.load_scene(file, file_type=kind, process=False, **options)
+        nodes = [scene.graph[node] for node in scene.graph.nodes_geometry]
+        return [(scene.geometry[name], np.asarray(place, np.float64)) for place, name in nodes]

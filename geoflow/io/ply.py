@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from geoflow.files import open_atomically
-
-_POSITION = [("x", "<f4"), ("y", "<f4"), ("z", "<f4")]
-_COLOUR = [("red", "u1"), ("green", "u1"), ("blue", "u1")]
+from geoflow.io.arrays import FloatArray
 
 
 def write_cloud(
-    path: Path, blocks: Iterable[NDArray[np.floating[Any]]], count: int, *, coloured: bool = False
+    path: Path, blocks: Iterable[FloatArray], count: int, *, coloured: bool = False
 ) -> None:
     """Writes blocks of points, `count` in all, as they come; whole or not at all.
 
@@ -37,12 +33,12 @@ def write_cloud(
 def ply_header(count: int, *, coloured: bool) -> bytes:
     """The head of a binary little-endian .ply of `count` points."""
     lines = ["ply", "format binary_little_endian 1.0", "comment geoflow", f"element vertex {count}"]
-    lines += [f"property float {name}" for name, _ in _POSITION]
-    lines += [f"property uchar {name}" for name, _ in _COLOUR if coloured]
+    lines += [f"property float {axis}" for axis in "xyz"]
+    lines += [f"property uchar {colour}" for colour in ("red", "green", "blue") if coloured]
     return "\n".join([*lines, "end_header", ""]).encode()
 
 
-def ply_rows(points: NDArray[np.floating[Any]]) -> bytes:
+def ply_rows(points: FloatArray) -> bytes:
     """(N, 3) positions, or (N, 6) with RGB in [0, 1] (clipped) -> the rows after the head.
 
     Raises:
@@ -53,9 +49,7 @@ def ply_rows(points: NDArray[np.floating[Any]]) -> bytes:
     if not np.isfinite(points).all():
         bad = int((~np.isfinite(points)).any(axis=1).sum())
         raise ValueError(f"points must be finite; {bad} of {len(points)} are not; drop them")
-    rows = np.empty(len(points), np.dtype(_POSITION + (_COLOUR if points.shape[1] == 6 else [])))
-    for i, (name, _) in enumerate(_POSITION):
-        rows[name] = points[:, i]
-    for i, (name, _) in enumerate(_COLOUR[: points.shape[1] - 3]):
-        rows[name] = np.rint(255 * np.clip(points[:, 3 + i], 0, 1))
+    rows = np.empty(len(points), [("place", "<f4", 3), ("colour", "u1", points.shape[1] - 3)])
+    rows["place"] = points[:, :3]
+    rows["colour"] = np.rint(255 * np.clip(points[:, 3:], 0, 1))
     return rows.tobytes()

@@ -64,7 +64,7 @@ def render_sheet(
     at_least("columns", columns, 1)
     if not 32 <= size <= 2048:
         raise ValueError(f"size must be 32 to 2048 pixels; it is {size}; 256 is usual")
-    names = _numbered(items) if labels is True else list(labels or ())
+    names = [_name(*item) for item in enumerate(items)] if labels is True else list(labels or ())
     if names and len(names) != len(items):
         raise ValueError(f"labels must be one per mesh; {len(names)} labels, {len(items)} meshes")
     tiles = []
@@ -78,12 +78,9 @@ def render_sheet(
     return out_png
 
 
-def _numbered(items: Sequence[Renderable]) -> list[str]:
-    """The names of files, the numbers of other items."""
-    return [
-        pathlib.Path(item).stem if isinstance(item, str | os.PathLike) else str(i)
-        for i, item in enumerate(items)
-    ]
+def _name(number: int, item: Renderable) -> str:
+    """The name of a file, the number of another item."""
+    return pathlib.Path(item).stem if isinstance(item, str | os.PathLike) else str(number)
 
 
 def _as_arrays(item: Renderable) -> Arrays:
@@ -92,12 +89,7 @@ def _as_arrays(item: Renderable) -> Arrays:
     if isinstance(item, np.ndarray):
         return item, None, None
     if isinstance(item, str | os.PathLike):
-        try:
-            return export.read_surface(item)
-        except export.NoFacesError:
-            if pathlib.Path(item).suffix.lower() not in export.READ_POINTS:
-                raise
-            return export.read_points(item)[0], None, None
+        return export.read_shape(item)
     vertices, faces = np.asarray(item[0]), np.asarray(item[1])
     export.check_mesh(vertices, faces)
     return vertices, faces, None

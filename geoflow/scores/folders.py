@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoflow.geometry import mesh
-from geoflow.geometry.pointcloud import sample_surface
+from geoflow.geometry.mesh import is_closed
 from geoflow.io import meshes as export
 
 SUFFIXES = sorted({*export.READ_MESHES, *export.READ_POINTS})
@@ -148,19 +147,9 @@ def _read_shape(
     path: Path, count: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, bool | None]:
     """points (count, 3), their normals if known, and whether the mesh is closed (None: a cloud)."""
-    if path.suffix.lower() in export.READ_MESHES:
-        try:
-            vertices, faces = export.read_mesh(path)
-        except export.NoFacesError:
-            if path.suffix.lower() not in export.READ_POINTS:
-                raise
-        else:
-            try:
-                points, normals = sample_surface(vertices, faces, count, rng)
-            except ValueError as error:
-                raise ValueError(f"{path.name}: {error}") from None
-            return points, normals, mesh.is_closed(vertices, faces)
-    points, normals = export.read_points(path)
+    points, normals, found = export.sample_file(path, count, rng)
+    if found is not None:
+        return points, normals, is_closed(*found)
     if len(points) < LEAST_POINTS:
         raise ValueError(
             f"{path.name}: a cloud must have {LEAST_POINTS} points or more; it has {len(points)}"
