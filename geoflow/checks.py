@@ -43,12 +43,8 @@ def one_of(name: str, value: Any, choices: Iterable[Any]) -> None:
 def require(*modules: str, install: str = "") -> None:
     """Whether optional modules are there; asked before the work, not in its midst.
 
-    Args:
-        modules: names as they are imported; nothing is imported.
-        install: what to do where they are not found by geoflow's extras.
-
-    Raises:
-        RuntimeError: one is missing; the text says what to install.
+    Nothing is imported. RuntimeError says what to install where one is missing: `install`, or as
+    geoflow's extras know.
     """
     for module in modules:
         if importlib.util.find_spec(module) is None:

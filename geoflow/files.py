@@ -13,9 +13,8 @@ from typing import BinaryIO
 def check_target(path: Path, *, overwrite: bool) -> None:
     """Whether a file may be written there; asked before the work, not after.
 
-    Raises:
-        ValueError: the folder does not exist, path is a folder, or the file exists and `overwrite`
-            is False.
+    Raises ValueError where the folder does not exist, path is a folder, or the file exists and
+    `overwrite` is False.
     """
     if not path.parent.is_dir():
         raise ValueError(f"the folder of {str(path)!r} must exist; it does not; create it first")
@@ -30,9 +29,7 @@ def check_target(path: Path, *, overwrite: bool) -> None:
 def check_folder(path: Path) -> None:
     """Whether a folder is there or can be made, and written to; asked before the work.
 
-    Raises:
-        ValueError: a file is in the way.
-        OSError: writing there is not allowed.
+    Raises ValueError where a file is in the way, OSError where writing there is not allowed.
     """
     there = path
     while not there.exists() and there != there.parent:
@@ -49,13 +46,9 @@ def check_folder(path: Path) -> None:
 def open_atomically(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
     """Opens a temporary file in the same folder; os.replace once it is written.
 
-    Args:
-        path: an existing file is replaced, or untouched where writing fails or is interrupted.
-        sync: wait until the disk has it. That takes longer than writing a mesh, which can be made
-            again.
-
-    Raises:
-        OSError: writing failed; the temporary file is removed.
+    An existing file is replaced, or untouched where writing fails (OSError) or is interrupted; the
+    temporary one never stays. `sync` waits until the disk has it. That takes longer than writing a
+    mesh, which can be made again.
     """
     temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.tmp")
     try:

@@ -44,8 +44,7 @@ def load(
             line.
     """
     folder = checkpoint_folder(name, BUNDLED)
-    kind = _kind_of(read_config(folder), name, kinds)
-    where = pick_device(device)
+    kind, where = _kind_of(read_config(folder), name, kinds), pick_device(device)
     return kind(*load_checkpoint(folder), where)
 
 
@@ -58,15 +57,13 @@ def config_of(name: str | Path, kinds: tuple[type[M], ...]) -> dict[str, Any]:
 
 def _kind_of(config: dict[str, Any], name: str | Path, kinds: tuple[type[M], ...]) -> type[M]:
     network = read_network(config).name
-    made = {model.network: what for what, model in MODELS.items()}
     for kind in kinds:
         if kind.network == network:
             return kind
-    wanted = " or ".join(made[kind.network] for kind in kinds)
-    makes = f"makes {made[network]}" if network in made else f"holds the network {network!r}"
-    raise ValueError(
-        f"checkpoint must be one that makes {wanted}; {str(name)!r} {makes}; give another"
-    )
+    made = {model.network: what for what, model in MODELS.items()}
+    want = " or ".join(made[kind.network] for kind in kinds)
+    has = f"makes {made[network]}" if network in made else f"holds the network {network!r}"
+    raise ValueError(f"checkpoint must be one that makes {want}; {str(name)!r} {has}; give another")
 
 
 def load_generator(

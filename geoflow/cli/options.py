@@ -32,12 +32,8 @@ class AtLeast(NamedTuple):
 def option(default: Any, help: str, *flags: str, least: float | None = None, **more: Any) -> Any:
     """A command's own option: a field of its dataclass.
 
-    Args:
-        default: MISSING where one must be given.
-        help: what it means.
-        flags: "--out", "-o" where they are not --name.
-        least: the smallest number it may be.
-        more: see typer.Option.
+    `default` is MISSING where one must be given, `flags` are "--out", "-o" where they are not
+    --name, `least` is the smallest number it may be; `more` goes to typer.Option.
     """
     bound = () if least is None else (AtLeast(least),)
     known = (typer.Option(*flags, help=help, **more), *bound)
@@ -55,8 +51,7 @@ Options = TypeVar("Options")
 def command(options: type[Options]) -> Callable[[Callable[[Options], None]], Callable[..., None]]:
     """A command of typer that takes the fields of a dataclass as its options.
 
-    Args:
-        options: every field is an `option`, an `argument`, or of one of the types above.
+    Every field is an `option`, an `argument`, or of one of the types of `geoflow.cli.choices`.
     """
     hints = get_type_hints(options, include_extras=True)
     parameters, bounds = [], {}

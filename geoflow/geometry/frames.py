@@ -47,9 +47,8 @@ class Frame:
 def fit_frame(points: FloatArray, up: str = "y", longest: float = LONGEST) -> Frame:
     """(N, 3) in any unit -> the frame of the points' bounding box; see `Frame`.
 
-    Raises:
-        ValueError: unknown axis; no points; or they are not finite, or span no box that their
-            coordinates' digits could resolve.
+    Raises ValueError where the axis is unknown, there are no points, or they are not finite or span
+    no box that their coordinates' digits could resolve.
     """
     one_of("up", up, UPS)
     low, high = _box(points)
@@ -59,8 +58,7 @@ def fit_frame(points: FloatArray, up: str = "y", longest: float = LONGEST) -> Fr
 def to_world(points: FloatArray, scale_metres: float) -> Points:
     """(N, 3) -> (N, 3) metres: feet on y = 0, centred in x and z, longest side `scale_metres`.
 
-    Raises:
-        ValueError: `scale_metres` is not positive and finite; or as `fit_frame`.
+    Raises ValueError where `scale_metres` is not positive and finite, and as `fit_frame`.
     """
     if not (np.isfinite(scale_metres) and scale_metres > 0):
         raise ValueError(f"scale_metres must be positive, 0.9 for a chair; it is {scale_metres}")

@@ -39,11 +39,7 @@ def _catmull_rom_weights(source: int, target: int) -> NDArray[np.float32]:
 
 
 def check_grid(grid: FloatArray) -> NDArray[np.float32]:
-    """(R, R, R) grid as float32.
-
-    Raises:
-        ValueError: It is not a cube of at least 2 cells a side, or a value is NaN or infinite.
-    """
+    """(R, R, R) grid as float32; ValueError unless it is finite and a cube of at least 2 cells."""
     grid = np.ascontiguousarray(grid, dtype=np.float32)
     if grid.ndim != 3 or len(set(grid.shape)) != 1 or grid.shape[0] < 2:
         raise ValueError(
@@ -66,9 +62,7 @@ def upsample_tricubic(grid: FloatArray, resolution: int) -> NDArray[np.float32]:
     The cells stay centred over the same cube, so a surface stays where it is. Three matrix products
     are faster than four-tap gathers (BLAS). Catmull-Rom beat the interpolating cubic B-spline on
     truncated spheres: the kink at the truncation rings less. At most R cells: the grid as it is.
-
-    Raises:
-        ValueError: `grid` is not a finite cube, or `resolution` is below 1.
+    Raises ValueError where `grid` is not a finite cube, or `resolution` is below 1.
     """
     grid = check_grid(grid)
     source = grid.shape[0]
@@ -126,8 +120,7 @@ def _padded(grid: NDArray[np.float32]) -> NDArray[np.float32]:
 @functools.cache
 def has_open3d() -> bool:
     """Whether open3d imports here; it needs the system's libusb-1.0. Tried once."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         try:
             import open3d  # noqa: F401
         except (ImportError, OSError):

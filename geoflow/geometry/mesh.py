@@ -67,11 +67,7 @@ def describe(vertices: Vertices, faces: Faces, fragments_removed: int = 0) -> Su
 
 
 def simplify(mesh: SurfaceMesh, target_faces: int) -> SurfaceMesh:
-    """A watertight mesh of at most `target_faces` faces; a mesh small enough stays as it is.
-
-    Raises:
-        ValueError: As `decimate`.
-    """
+    """As `decimate`, of a watertight `SurfaceMesh`."""
     if len(mesh.faces) <= target_faces:
         return mesh
     return describe(*decimate(mesh.vertices, mesh.faces, target_faces), mesh.fragments_removed)
@@ -212,11 +208,9 @@ def decimate(vertices: Vertices, faces: Faces, target_faces: int) -> tuple[Verti
     """A watertight mesh -> a watertight mesh of at most `target_faces` faces.
 
     Quadric edge collapse (open3d) where open3d imports and its result is watertight; otherwise
-    manifold3d's collapse with a growing tolerance. A mesh small enough is returned as it is.
-
-    Raises:
-        ValueError: The mesh is not watertight, `target_faces` is below 4, no method gets there
-            without breaking or losing the shape, or neither library is installed.
+    manifold3d's collapse with a growing tolerance. A mesh small enough is returned as it is. Raises
+    ValueError where the mesh is not watertight, `target_faces` is below 4, no method gets there
+    without breaking or losing the shape, or neither library is installed.
     """
     at_least("target_faces", target_faces, 4)
     if not is_watertight(faces):

@@ -19,10 +19,8 @@ def sample_surface(
     """(V, 3), (F, 3) -> points (count, 3) evenly over the area, and unit normals (count, 3).
 
     The points are in the vertices' unit, independent of the tessellation; the normals are their
-    faces'. A generator given as `seed` is advanced.
-
-    Raises:
-        ValueError: `count` is below 1, or the mesh has no area.
+    faces'. A generator given as `seed` is advanced. Raises ValueError where `count` is below 1, or
+    the mesh has no area.
     """
     at_least("count", count, 1)
     rng = np.random.default_rng(seed)
@@ -43,11 +41,7 @@ def sample_surface(
 
 
 def total_area(areas: NDArray[np.float64]) -> float:
-    """(F,) areas of a mesh's faces -> their sum.
-
-    Raises:
-        ValueError: it is not positive and finite: nothing can be drawn from that mesh.
-    """
+    """(F,) areas of a mesh's faces -> their sum; ValueError unless it is positive and finite."""
     total = float(areas.sum())
     if not (np.isfinite(total) and total > 0):
         raise ValueError(
@@ -62,10 +56,8 @@ def farthest_points(points: Floats, count: int) -> NDArray[np.int64]:
 
     The first is point 0; each next one is the farthest from those before it (Eldar et al. 1997).
     Defined to the last index: squared distances are (dx^2 + dy^2) + dz^2 in float32, and the
-    smaller index wins a tie. Where fewer than `count` points differ, indices repeat.
-
-    Raises:
-        ValueError: `points` is not (N, 3), empty or not finite; `count` is outside 1..N.
+    smaller index wins a tie. Where fewer than `count` points differ, indices repeat. Raises
+    ValueError where `points` is not (N, 3), empty or not finite, or `count` is outside 1..N.
     """
     if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
         raise ValueError(f"points must be finite, of shape (N, 3); theirs is {points.shape}")

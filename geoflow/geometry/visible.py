@@ -60,15 +60,9 @@ def sample_outside(
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """(V, 3), (F, 3) -> uniform samples of what is seen from outside, and the share that is not.
 
-    Args:
-        oversample: samples looked at for every one returned.
-
-    Returns:
-        points (count, 3) float64, unit normals (count, 3) that point to the viewer, and the hidden
-        share of the area.
-
-    Raises:
-        ValueError: no face has an area, or hardly anything is seen.
+    Points (count, 3) float64, unit normals (count, 3) that point to the viewer, and the hidden
+    share of the area; `oversample` samples are looked at for every one returned. Raises ValueError
+    where no face has an area, or hardly anything is seen.
     """
     points, normals = sample_surface(vertices, faces, oversample * count, rng)
     area = face_areas(vertices, faces).sum()

@@ -11,16 +11,16 @@ from geoflow.geometry.frames import Frame
 
 FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.integer[Any]]
-Points, Faces = NDArray[np.float64], NDArray[np.int64]  # as files are read
+Points = NDArray[np.float64]
+Faces = NDArray[np.int64]
 
 MAX_COORDINATE = 1e9
 
 
 def check_mesh(vertices: FloatArray, faces: IntArray, name: str = "mesh") -> None:
-    """(V, 3), (F, 3): non-empty, finite, every index a vertex.
+    """Raises ValueError, which starts with `name`, unless (V, 3), (F, 3) are a mesh.
 
-    Raises:
-        ValueError: One of these does not hold; the text starts with `name`.
+    That is: non-empty, finite, every index a vertex.
     """
     shapes = f"vertices {np.shape(vertices)}, faces {np.shape(faces)}"
     if vertices.ndim != 2 or faces.ndim != 2 or vertices.shape[1] != 3 or faces.shape[1] != 3:
@@ -39,11 +39,7 @@ def check_mesh(vertices: FloatArray, faces: IntArray, name: str = "mesh") -> Non
 
 
 def check_points(points: FloatArray, name: str) -> None:
-    """(N, 3): at least one point, all finite.
-
-    Raises:
-        ValueError: it is not so; the text starts with `name`.
-    """
+    """Raises ValueError, starting with `name`, unless (N, 3) are points, at least one, finite."""
     if points.ndim != 2 or points.shape[1] != 3:
         raise ValueError(f"{name}: points must be (N, 3); given {points.shape}; reshape them")
     if len(points) == 0:
@@ -61,14 +57,9 @@ def _check_coordinates(points: FloatArray, name: str) -> None:
 
 
 def check_digits(suffix: str, frame: Frame) -> None:
-    """Whether a format's numbers are fine enough for a shape that may lie far from the origin.
+    """Raises ValueError where a format's numbers are too coarse for a shape far from the origin.
 
-    Args:
-        suffix: .obj, .glb, .ply, .stl or .3mf.
-        frame: where the shape is.
-
-    Raises:
-        ValueError: they are not.
+    The formats are .obj, .glb, .ply, .stl and .3mf; `frame` is where the shape is.
     """
     far = float(np.abs(frame.centre).max()) + frame.side / 2
     text = suffix in (".obj", ".3mf")

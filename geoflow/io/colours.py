@@ -37,11 +37,8 @@ def read_coloured_mesh(path: export.PathLike) -> tuple[Points, Faces, Colours | 
 
     Coordinates are those of `export.read_mesh`. Colours come from vertices, faces and pictures
     inside of the file (.glb, .ply, .off, .obj with vertex colours); a picture in a file of its own
-    is not followed. Where only some parts have colours, the others get their material's.
-
-    Raises:
-        ValueError: The file is missing, too large, of an unknown suffix or damaged.
-        NoFacesError: It has no faces.
+    is not followed. Where only some parts have colours, the others get their material's. Errors are
+    those of `export.read_mesh`.
     """
     name, looks = pathlib.Path(path).name, []
     mesh = export.join_parts(path, lambda part, own: looks.append(_look_of(part, own, name)))
@@ -51,10 +48,8 @@ def read_coloured_mesh(path: export.PathLike) -> tuple[Points, Faces, Colours | 
 def read_npz_mesh(path: export.PathLike) -> tuple[Points, Faces, Colours | None]:
     """An .npz of arrays -> vertices (V, 3), faces (F, 3), colours or None.
 
-    The arrays are `vertices`, `faces` and perhaps `colours` (V, 3), RGB in [0, 1].
-
-    Raises:
-        ValueError: The file is missing or damaged, or an array is not what it must be.
+    The arrays are `vertices`, `faces` and perhaps `colours` (V, 3), RGB in [0, 1]. Raises
+    ValueError where the file is missing or damaged, or an array is not what it must be.
     """
     path = pathlib.Path(path)
     if not path.is_file():

@@ -131,11 +131,8 @@ def read_mesh(path: PathLike) -> tuple[Points, Faces]:
 
     The inverse of `write_mesh`: .stl and .3mf are taken to be z up in millimetres and turned to y
     up in metres; the other formats' coordinates are returned as they are. References to other files
-    (materials, textures, buffers) are not followed.
-
-    Raises:
-        ValueError: The file is missing, too large, of an unknown suffix or damaged.
-        NoFacesError: It has no faces.
+    (materials, textures, buffers) are not followed. Raises ValueError where the file is missing,
+    too large, of an unknown suffix or damaged, NoFacesError where it has no faces.
     """
     return read_surface(path)[:2]
 
@@ -151,10 +148,8 @@ def join_parts(
 ) -> tuple[Points, Faces]:
     """As `read_mesh`, by trimesh whatever the file.
 
-    Args:
-        path: the file.
-        see: called with every part that has faces, in order, and its faces (F, 3), whose indices
-            are the part's own and whose order is that of the result.
+    `see` is called with every part that has faces, in order, and its faces (F, 3), whose indices
+    are the part's own and whose order is that of the result.
     """
     path = pathlib.Path(path)
     name, vertices, faces, offset = path.name, [], [], 0
@@ -196,10 +191,8 @@ def read_points(path: PathLike) -> tuple[Points, Points | None]:
     """A user's point cloud -> points (N, 3), unit normals (N, 3) or None if the file has none.
 
     Points that lack a usable normal make the whole file's normals None. A mesh file gives its
-    vertices; sample its surface instead with `read_mesh` and `pointcloud.sample_surface`.
-
-    Raises:
-        ValueError: The file is missing, too large, of an unknown suffix, damaged or empty.
+    vertices; sample its surface instead with `read_mesh` and `pointcloud.sample_surface`. Raises
+    ValueError where the file is missing, too large, of an unknown suffix, damaged or empty.
     """
     name = pathlib.Path(path).name
     points, normals = [], []
@@ -249,12 +242,7 @@ def read_cloud(path: PathLike, count: int) -> tuple[Points, int]:
 def sample_file(
     path: PathLike, count: int, seed: int | np.random.Generator = 0
 ) -> tuple[Points, Points | None, tuple[Points, Faces] | None]:
-    """As `read_cloud`, and the points' normals, None if not known, and the mesh, None of a cloud.
-
-    Args:
-        path, count: as there.
-        seed: see `sample_surface`.
-    """
+    """As `read_cloud`, but points, their normals if known, and the mesh they are drawn from."""
     vertices, faces, normals = read_shape(path)
     if faces is None:
         return vertices, normals, None

@@ -16,9 +16,8 @@ def write_cloud(
 ) -> None:
     """Writes blocks of points, `count` in all, as they come; whole or not at all.
 
-    Raises:
-        ValueError: a point is not finite, or the blocks hold another number of points.
-        OSError: the disk is full or the folder not writable.
+    Raises ValueError where a point is not finite, or the blocks hold another number of points;
+    OSError where the disk is full or the folder not writable.
     """
     with open_atomically(path, sync=False) as file:
         file.write(ply_header(count, coloured=coloured))
@@ -41,8 +40,7 @@ def ply_header(count: int, *, coloured: bool) -> bytes:
 def ply_rows(points: FloatArray) -> bytes:
     """(N, 3) positions, or (N, 6) with RGB in [0, 1] (clipped) -> the rows after the head.
 
-    Raises:
-        ValueError: another shape, or not finite.
+    Raises ValueError where they have another shape or are not finite.
     """
     if points.ndim != 2 or points.shape[1] not in (3, 6):
         raise ValueError(f"points must have shape (N, 3) or (N, 6); theirs is {points.shape}")

@@ -86,13 +86,11 @@ def _in_child(what: str, path: PathLike, seconds: float, megabytes: int, memory_
         raise ValueError(
             f"{path.name}: must be at most {megabytes} MB; it is {size / 2**20:.1f} MB; simplify it"
         )
-    command = [sys.executable, "-m", __name__, what, str(path)]
-    command += [str(seconds), str(memory_gb)]
+    command = [sys.executable, "-m", __name__, what, str(path), str(seconds), str(memory_gb)]
     # The child finds this very geoflow, installed or not, and starts few threads.
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    root = str(pathlib.Path(__file__).resolve().parents[2])
-    known = (root, environment.get("PYTHONPATH"))
-    environment["PYTHONPATH"] = os.pathsep.join(p for p in known if p)
+    known = (str(pathlib.Path(__file__).resolve().parents[2]), environment.get("PYTHONPATH"))
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, known))
     try:
         child = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, env=environment
@@ -123,7 +121,14 @@ def _limit(seconds: float, memory_gb: float) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _mesh_arrays(path: str) -> dict[str, Any]:
+def _read(what: str, path: str) -> dict[str, Any]:
+    """The arrays that `read_user_mesh` or `read_user_cloud` finds in a file, by name."""
+    if what == "cloud":
+        points, faces = read_cloud(path, DRAWN)
+        counts = np.array([len(points), faces])
+        if len(points) > MAX_POINTS:
+            points = np.random.default_rng(0).choice(points, MAX_POINTS, replace=False)
+        return {"points": points, "counts": counts}
     vertices, faces = read_mesh(path)
     if len(faces) > MAX_FACES:
         raise ValueError(
@@ -133,20 +138,12 @@ def _mesh_arrays(path: str) -> dict[str, Any]:
     return {"vertices": vertices, "faces": faces}
 
 
-def _cloud_arrays(path: str) -> dict[str, Any]:
-    points, faces = read_cloud(path, DRAWN)
-    counts = np.array([len(points), faces])
-    if len(points) > MAX_POINTS:
-        points = points[np.random.default_rng(0).choice(len(points), MAX_POINTS, replace=False)]
-    return {"points": points, "counts": counts}
-
-
 def _child(what: str, path: str, seconds: str, memory_gb: str) -> int:
     name = pathlib.Path(path).name
     try:
         _limit(float(seconds), float(memory_gb))
         buffer = io.BytesIO()
-        np.savez(buffer, **(_mesh_arrays(path) if what == "mesh" else _cloud_arrays(path)))
+        np.savez(buffer, **_read(what, path))
         sys.stdout.buffer.write(buffer.getvalue())
     except ValueError as error:
         reason = " ".join(str(error).split()).replace(f"{str(path)!r}", name)

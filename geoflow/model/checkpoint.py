@@ -25,15 +25,15 @@ from geoflow.files import write_atomically
 FORMAT, VERSION = "geoflow-checkpoint", 1
 SHARD_BYTES = 15_500_000
 DTYPES = ("float32", "float16", "int8")
+Config = dict[str, Any]
+Weights = dict[str, Tensor]
 
 
-def quantise(weights: dict[str, Tensor], dtype: str) -> dict[str, Tensor]:
+def quantise(weights: Weights, dtype: str) -> Weights:
     """Name -> tensor as it is stored: one of DTYPES, vectors float32 under "int8".
 
-    An int8 matrix has a companion `name.scale` (rows,), one scale an output channel.
-
-    Raises:
-        ValueError: unknown dtype, or a weight has the name of another one's companion.
+    An int8 matrix has a companion `name.scale` (rows,), one scale an output channel. Raises
+    ValueError where the dtype is unknown, or a weight has the name of another one's companion.
     """
     one_of("dtype", dtype, DTYPES)
     stored: dict[str, Tensor] = {}
@@ -53,7 +53,7 @@ def quantise(weights: dict[str, Tensor], dtype: str) -> dict[str, Tensor]:
     return stored
 
 
-def dequantise(stored: dict[str, Tensor]) -> dict[str, Tensor]:
+def dequantise(stored: Weights) -> Weights:
     """The inverse of `quantise`, to float32; ValueError where an int8 matrix lacks its scale."""
     weights: dict[str, Tensor] = {}
     scales = {f"{name}.scale" for name, value in stored.items() if value.dtype == torch.int8}
@@ -70,16 +70,11 @@ def dequantise(stored: dict[str, Tensor]) -> dict[str, Tensor]:
     return weights
 
 
-def save_checkpoint(
-    folder: Path, config: dict[str, Any], weights: dict[str, Tensor], dtype: str = "float16"
-) -> None:
+def save_checkpoint(folder: Path, config: Config, weights: Weights, dtype: str = "float16") -> None:
     """Writes shards of at most 16 MB, then config.json, then removes shards it does not name.
 
-    Args:
-        folder: created where missing.
-        config: JSON-serialisable; "format", "version" and "weights" are added here.
-        weights: name -> tensor.
-        dtype: see `quantise`.
+    The folder is created where missing; `config` is JSON-serialisable, "format", "version" and
+    "weights" are added to it; for `dtype` see `quantise`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     shards: list[dict[str, Tensor]] = [{}]
@@ -105,11 +100,10 @@ def save_checkpoint(
         stale.unlink()
 
 
-def load_checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor], str]:
+def load_checkpoint(folder: Path) -> tuple[Config, Weights, str]:
     """Reads and checks a checkpoint: config, name -> float32 tensor, and a hash of all weights.
 
-    Raises:
-        ValueError: one line: missing, truncated, altered, of another version, or holds NaN.
+    Raises ValueError, of one line: missing, truncated, altered, of another version, or holds NaN.
     """
     config = read_config(folder)
     stored: dict[str, Tensor] = {}
@@ -137,13 +131,10 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor], st
     return config, weights, digest_of(config)
 
 
-def mean_of(
-    checkpoints: Sequence[tuple[dict[str, Any], dict[str, Tensor]]],
-) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def mean_of(checkpoints: Sequence[tuple[Config, Weights]]) -> tuple[Config, Weights]:
     """The mean of the weights of checkpoints of one network, with the config of the first.
 
-    Raises:
-        ValueError: they are of different networks or transports.
+    Raises ValueError where they are of different networks or transports.
     """
     config, first = checkpoints[0]
     for other, weights in checkpoints[1:]:
@@ -160,16 +151,15 @@ def mean_of(
     return config, {n: torch.stack([w[n] for _, w in checkpoints]).mean(0) for n in first}
 
 
-def digest_of(config: dict[str, Any]) -> str:
+def digest_of(config: Config) -> str:
     """A hash of all weights that a config.json names (hex)."""
     return hashlib.sha256("".join(config["weights"]["files"].values()).encode()).hexdigest()
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> Config:
     """The config.json of a checkpoint; cheap, and all that a bad request needs.
 
-    Raises:
-        ValueError: one line: missing, no JSON, of another version, or names no weights.
+    Raises ValueError, of one line: missing, no JSON, of another version, or names no weights.
     """
     path = folder / "config.json"
     if not path.is_file():
@@ -207,12 +197,8 @@ def has_checkpoint(name: str) -> bool:
 def checkpoint_folder(name: str | Path, bundled: Sequence[str]) -> Path:
     """The folder of a bundled checkpoint, or the one that is named: a checkpoint, or a run.
 
-    Args:
-        name: one of `bundled`, or a folder; a Path is always a folder.
-        bundled: names that are known.
-
-    Raises:
-        ValueError: neither, or the checkpoint was left out of this installation.
+    A Path is always a folder. Raises ValueError where `name` is neither a folder nor one of
+    `bundled`, or the checkpoint was left out of this installation.
     """
     folder = Path(name)
     if isinstance(name, str) and name in bundled:

@@ -27,16 +27,9 @@ P = TypeVar("P", bound=Part)
 
 
 def read_part(config: dict[str, Any], name: str, kind: type[P], *, optional: bool = False) -> P:
-    """A table of config.json.
+    """The table of that name in config.json, checked; `optional`: it may be missing.
 
-    Args:
-        config: all of it.
-        name: of the table.
-        kind: what it must be.
-        optional: whether it may be missing.
-
-    Raises:
-        ValueError: it is missing, or something in it is not what it must be; names it.
+    Raises ValueError, which names it, where it or something in it is not what `kind` must be.
     """
     if name not in config and not optional:
         raise ValueError(f"config.json lacks {name}; {REMEDY}")
@@ -92,11 +85,7 @@ class _TransportPart(Part):
 
 
 def read_transport(config: dict[str, Any]) -> Transport:
-    """The part "transport" of config.json.
-
-    Raises:
-        ValueError: an unknown name or a wrong argument.
-    """
+    """The part "transport" of config.json; ValueError for an unknown name or a wrong argument."""
     part = read_part(config, "transport", _TransportPart)
     try:
         return get_transport(part.name, **part.arguments.model_dump(exclude_unset=True))

@@ -8,11 +8,7 @@ from geoflow.checks import ArgumentError, one_of
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """ "auto" | "cpu" | "cuda" to a device.
-
-    Raises:
-        ValueError: another name, or "cuda" without a GPU that torch can use.
-    """
+    """The device of "auto", "cpu" or "cuda"; ValueError for others and "cuda" without a GPU."""
     one_of("device", name, ("auto", "cpu", "cuda"))
     if name == "cuda" and not torch.cuda.is_available():
         raise ArgumentError(

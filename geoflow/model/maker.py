@@ -71,11 +71,7 @@ class Made:
 
 
 def category_among(categories: Sequence[str], name: str) -> str:
-    """The category of that name; case does not matter.
-
-    Raises:
-        ValueError: there is none; lists them and the nearest.
-    """
+    """The category of that name, in any case; ValueError lists them where there is none."""
     known = {category.casefold(): category for category in categories}
     if name.casefold() not in known:
         one_of("category", name, categories)

@@ -11,16 +11,8 @@ from torch import Tensor, nn
 
 from geoflow.flow.condition import Condition
 from geoflow.flow.sampling import Guidance
-from geoflow.model.config import (
-    MOST,
-    REMEDY,
-    ClassData,
-    must,
-    read_network,
-    read_part,
-    read_sampling,
-    read_transport,
-)
+from geoflow.model import config as parts
+from geoflow.model.checkpoint import Config, Weights
 from geoflow.model.device import half_precision
 from geoflow.model.maker import Maker
 from geoflow.networks import NETWORKS, build_network
@@ -46,34 +38,29 @@ class FlowModel:
     network: ClassVar[str]
     half: ClassVar[bool] = True
 
-    def __init__(
-        self, config: dict[str, Any], weights: dict[str, Tensor], digest: str, device: torch.device
-    ) -> None:
-        name = read_network(config).name
+    def __init__(self, config: Config, weights: Weights, digest: str, device: torch.device) -> None:
+        name = parts.read_network(config).name
         if name != self.network:
             raise ValueError(
                 f"config.json: network.name must be {self.network} for {type(self).__name__}; got "
                 f"{name!r}; use another checkpoint"
             )
         self.config, self.digest, self.device = config, digest, device
-        self.transport, self.sampling = read_transport(config), read_sampling(config)
+        self.transport, self.sampling = parts.read_transport(config), parts.read_sampling(config)
         self.read(config)
         self.net = network_with(config, weights)
         self.net.eval().requires_grad_(False).to(device)
 
-    def read(self, config: dict[str, Any]) -> None:
+    def read(self, config: Config) -> None:
         """Reads the application's own part of config.json; raises ValueError as `read_part`."""
 
     def carry(
         self, noise: Tensor, steps: int, cond: Condition | None = None, **options: Any
     ) -> Tensor:
-        """Carries noise to standardised samples, float32 on the device.
+        """Carries (B, ...) standard normal noise to standardised samples, float32 on the device.
 
-        Args:
-            noise: (B, ...) standard normal, see geoflow.flow.draw_noise.
-            steps: network calls, at least 1.
-            cond: what the network is told.
-            options: cumulative, guidance, on_step: see `SamplingSettings.sample`.
+        In `steps` network calls, at least 1, of a network that is told `cond`; the options are
+        cumulative, guidance and on_step of `SamplingSettings.sample`.
         """
         with half_precision(self.device, enabled=self.half):
             noise = noise.to(self.device)
@@ -90,9 +77,9 @@ class CategoryModel(FlowModel, Maker):
     sample_bytes: ClassVar[int]
 
     @classmethod
-    def categories_of(cls, config: dict[str, Any]) -> list[str]:
+    def categories_of(cls, config: Config) -> list[str]:
         """The categories of a checkpoint, without its weights."""
-        return read_part(config, "data", ClassData).categories
+        return parts.read_part(config, "data", parts.ClassData).categories
 
     def batch_size(self, usual: float = 1.0) -> int:
         """Samples per network call, for samples of a size in usual ones.
@@ -109,18 +96,10 @@ class CategoryModel(FlowModel, Maker):
     def condition(
         self, categories: Sequence[str | None], context: Tensor | None = None
     ) -> Condition:
-        """What the network is told.
-
-        Args:
-            categories: B names, or None where it is not told.
-            context: (B, L, C) further condition, see geoflow.flow.Condition.
-        """
-        unknown = len(self.categories)
-        index = [
-            unknown if c is None else self.categories.index(self.category_of(0, c))
-            for c in categories
-        ]
-        labels = torch.tensor(index, device=self.device)
+        """What the network is told: B names, or None where it is not told; context (B, L, C)."""
+        names = [None if name is None else self.category_of(0, name) for name in categories]
+        known = [*self.categories, None]
+        labels = torch.tensor([known.index(name) for name in names], device=self.device)
         return Condition(labels, None if context is None else context.to(self.device))
 
     def carry_classes(
@@ -133,13 +112,9 @@ class CategoryModel(FlowModel, Maker):
         guidance: float = 1.0,
         **options: Any,
     ) -> Tensor:
-        """Carries noise to standardised samples of categories.
+        """As `carry`, to samples of categories, see `condition`.
 
-        Args:
-            noise, steps: see `carry`.
-            categories, context: see `condition`.
-            guidance: 1 samples the data; above 1 exaggerates the category, at twice the calls.
-            options: cumulative, on_step: see `SamplingSettings.sample`.
+        A guidance of 1 samples the data; above 1 it exaggerates the category, at twice the calls.
         """
         cond, exaggerate = self.condition(categories, context), None
         if guidance != 1.0:
@@ -147,28 +122,27 @@ class CategoryModel(FlowModel, Maker):
         return self.carry(noise, steps, cond, guidance=exaggerate, **options)
 
 
-def network_with(config: dict[str, Any], weights: dict[str, Tensor]) -> nn.Module:
+def network_with(config: Config, weights: Weights) -> nn.Module:
     """The network of config.json with a copy of these weights, on the CPU, float32.
 
-    Raises:
-        ValueError: it cannot be built, or the weights do not fit it.
+    Raises ValueError where it cannot be built, or the weights do not fit it.
     """
-    name, arguments = (part := read_network(config)).name, part.arguments
+    name, arguments = (part := parts.read_network(config)).name, part.arguments
     hints = get_type_hints(NETWORKS[name][1]) if name in NETWORKS else {}
     for key, value in arguments.items():
         hint, path = hints.get(key, Any), f"network.arguments.{key}"
         if hint in (int, float, str, bool, int | None):
             what = getattr(hint, "__name__", "") or str(hint)
-            must(isinstance(value, hint), path, f"of type {what}", value)
+            parts.must(isinstance(value, hint), path, f"of type {what}", value)
         if isinstance(value, int | float):
-            must(abs(value) <= MOST, path, f"within +-{MOST}", value)
+            parts.must(abs(value) <= parts.MOST, path, f"within +-{parts.MOST}", value)
     try:
         # Without memory: a wrong size is found before memory is taken for it.
         with torch.device("meta"), warnings.catch_warnings(action="ignore"):
             net = build_network(name, **arguments)
     except (TypeError, ArithmeticError, RuntimeError, AttributeError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"config.json: network.arguments: {reason}; {REMEDY}") from None
+        raise ValueError(f"config.json: network.arguments: {reason}; {parts.REMEDY}") from None
     # Copies: a file's memory may be unaligned, and another program may write to it.
     copies = {key: value.to(torch.float32, copy=True) for key, value in weights.items()}
     try:

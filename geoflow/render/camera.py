@@ -14,9 +14,8 @@ VIEW_ANGLE = 24.0  # degrees, of a view in perspective
 def camera_axes(azimuth: float, elevation: float) -> NDArray[np.float64]:
     """(3, 3) unit rows in world axes: the picture's right and up, and back towards the camera.
 
-    Args:
-        azimuth: degrees; above 0 the camera stands to the right, at positive x.
-        elevation: degrees; above 0 it looks down.
+    Both angles in degrees: with azimuth > 0 the camera stands to the right, at positive x; with
+    elevation > 0 it looks down.
     """
     a, e = math.radians(azimuth), math.radians(elevation)
     back = np.array([math.sin(a) * math.cos(e), math.sin(e), math.cos(a) * math.cos(e)])

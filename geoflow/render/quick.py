@@ -75,18 +75,11 @@ def draw_grids(grids: Tensor, size: int = 160) -> np.ndarray:
 def trace_grid(
     grid: Tensor, size: int = 160, *, azimuth: float = 35.0, elevation: float = 25.0
 ) -> np.ndarray:
-    """One SDF grid's picture by sphere tracing, orthographic.
+    """(R, R, R) SDF -> (size, size, 3) uint8 picture by sphere tracing, orthographic, on white.
 
     Fast enough for live previews: a ray advances by most of the distance it reads, and only rays
-    that are still under way are followed.
-
-    Args:
-        grid: (R, R, R) over [-1, 1]^3, axes x, y (up), z (front), negative inside.
-        size: pixels a side.
-        azimuth, elevation: see `camera_axes`.
-
-    Returns:
-        (size, size, 3) uint8; the background is white.
+    that are still under way are followed. The grid is over [-1, 1]^3, axes x, y (up), z (front),
+    negative inside; the angles are those of `camera_axes`.
     """
     grids, device, cell = grid.float()[None, None], grid.device, 2 / grid.shape[0]
     right, up, forward = _camera(azimuth, elevation, device)
@@ -115,14 +108,9 @@ def trace_grid(
 def draw_clouds(
     clouds: Tensor, size: int = 160, *, azimuth: float = 35.0, elevation: float = 25.0
 ) -> np.ndarray:
-    """Draws clouds as dots, near ones dark, orthographic.
+    """(B, N, 3) clouds -> (B, size, size, 3) uint8: dots, near ones dark, seen as in `trace_grid`.
 
-    Args:
-        clouds: (B, N, 3) in [-1, 1]^3, x, y (up), z (front); what lies outside may be cut off.
-        size, azimuth, elevation: see `trace_grid`.
-
-    Returns:
-        (B, size, size, 3) uint8.
+    They lie in [-1, 1]^3, x, y (up), z (front); what is outside may be cut off.
     """
     clouds, b, device = clouds.float(), len(clouds), clouds.device
     right, up, forward = _camera(azimuth, elevation, device)

@@ -20,8 +20,9 @@ from geoflow.render.studio import BACKGROUND, CLAY, Studio
 from geoflow.render.tiles import check_png, join_tiles
 
 # Vertices, faces (None: a cloud) and, where a mesh is known to be smooth, normals.
-Arrays = tuple[NDArray[Any], NDArray[Any] | None, NDArray[Any] | None]
-Renderable = str | os.PathLike[str] | SurfaceMesh | tuple[NDArray[Any], NDArray[Any]] | NDArray[Any]
+Array = NDArray[Any]
+Arrays = tuple[Array, Array | None, Array | None]
+Renderable = str | os.PathLike[str] | SurfaceMesh | tuple[Array, Array] | Array
 
 LIT = {"ambient": 0.3, "diffuse": 0.85, "specular": 0.08, "specular_power": 12}
 LOOK: dict[str, Any] = {"color": CLAY, "smooth_shading": True, **LIT}
@@ -105,9 +106,7 @@ def _read_ahead(items: Sequence[Renderable]) -> Iterator[Arrays]:
         yield ahead.result()
 
 
-def _surface(
-    vertices: NDArray[Any], faces: NDArray[Any] | None, normals: NDArray[Any] | None
-) -> Any:
+def _surface(vertices: Array, faces: Array | None, normals: Array | None) -> Any:
     """A pyvista.PolyData around the origin, of longest side 1; a cloud's points become balls."""
     import pyvista
 
@@ -124,7 +123,7 @@ def _surface(
     return data.compute_normals(cell_normals=False, consistent_normals=False, **sharp)
 
 
-def _balls(points: NDArray[Any]) -> Any:
+def _balls(points: Array) -> Any:
     """(N, 3) -> an icosahedron at each point, with the normals of a ball."""
     import pyvista
 
@@ -136,7 +135,7 @@ def _balls(points: NDArray[Any]) -> Any:
     return pyvista.PolyData(_unit(points)).glyph(geom=ball, scale=False, orient=False)
 
 
-def _unit(points: NDArray[Any]) -> NDArray[np.float32]:
+def _unit(points: Array) -> NDArray[np.float32]:
     """(V, 3) -> the same around the origin, their longest side 1."""
     low, high = points.min(axis=0), points.max(axis=0)
     scale = max(float((high - low).max()), 1e-12)

@@ -76,11 +76,9 @@ class Studio:
         # Without a display VTK warns on stderr before it takes EGL, which then works.
         vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_ERROR)
         self.size = size
-        side = size * (SUPERSAMPLING if soft else 1)
-        # Any: pyvista's decorated methods confuse type checkers.
-        self.plotter: Any = pyvista.Plotter(
-            off_screen=True, window_size=[side, side], lighting="none" if soft else "light kit"
-        )
+        side, lights = (size * SUPERSAMPLING, "none") if soft else (size, "light kit")
+        how = {"off_screen": True, "window_size": [side, side], "lighting": lights}
+        self.plotter: Any = pyvista.Plotter(**how)  # its decorated methods confuse type checkers
         self.plotter.set_background(BACKGROUND)
         if not soft:
             return

@@ -15,11 +15,7 @@ from geoflow.files import check_target
 
 
 def check_png(path: Path, *, overwrite: bool) -> None:
-    """Whether a picture may be written there; asked before the work, not after.
-
-    Raises:
-        ValueError: `path` does not end in .png, or as `geoflow.files.check_target`.
-    """
+    """As `geoflow.files.check_target`; ValueError too where the path does not end in .png."""
     if path.suffix.lower() != ".png":
         raise ValueError(f"the picture's path must end in .png; it is {path.name!r}; rename it")
     check_target(path, overwrite=overwrite)

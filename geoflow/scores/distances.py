@@ -31,9 +31,7 @@ def mean_nearest(a: Clouds, b: Clouds) -> tuple[float, float]:
     """(P, 3), (Q, 3) -> mean distance (not squared) from a to b's nearest point, and from b to a's.
 
     For clouds of 500,000 points and more: k-d trees on all cores take 2 s. The unit is the points'.
-
-    Raises:
-        ValueError: A cloud is empty, not (P, 3) or not finite.
+    Raises ValueError where a cloud is empty, not (P, 3) or not finite.
     """
     x, y = (_checked(c[None], name)[0].numpy(force=True) for c, name in ((a, "a"), (b, "b")))
     to_b, to_a = KDTree(y).query(x, workers=-1)[0], KDTree(x).query(y, workers=-1)[0]
@@ -86,10 +84,8 @@ def emd_matrix(a: Clouds, b: Clouds | None = None, *, progress: Progress = silen
 
     Exact (scipy's Jonker-Volgenant). The distance is not squared, in the points' unit. Published
     figures mostly come from approximate GPU code and are not comparable. A pair of 2,048 points
-    takes one core 1 to 6 s and 100 MB, one of 512 points 0.05 s. Arguments as of `chamfer_matrix`.
-
-    Raises:
-        ValueError: A set is empty, not (N, P, 3) or not finite; or their numbers of points differ.
+    takes one core 1 to 6 s and 100 MB, one of 512 points 0.05 s. Arguments and errors as of
+    `chamfer_matrix`; ValueError too where their numbers of points differ.
     """
     first = _checked(a, "a")
     second = first if b is None else _checked(b, "b")

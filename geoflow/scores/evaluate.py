@@ -12,6 +12,7 @@ import numpy as np
 from geoflow.scores import distances
 from geoflow.scores import sets as metrics
 from geoflow.scores.folders import Plan, ShapeSet, read_set
+from geoflow.scores.nearest import Progress
 
 Scores = dict[str, Any]
 
@@ -61,7 +62,7 @@ def _mean(values: list[Any]) -> float | None:
     return None if None in values else statistics.fmean(values)
 
 
-def _steps(label: str, total: int, progress: Callable[[str], None]) -> distances.Progress:
+def _steps(label: str, total: int, progress: Callable[[str], None]) -> Progress:
     """Turns (done, all) of any length into `total` steps."""
     reported = 0
 
@@ -74,9 +75,7 @@ def _steps(label: str, total: int, progress: Callable[[str], None]) -> distances
     return step
 
 
-def _score(
-    first: ShapeSet, second: ShapeSet, settings: Settings, steps: distances.Progress
-) -> Scores:
+def _score(first: ShapeSet, second: ShapeSet, settings: Settings, steps: Progress) -> Scores:
     a, b = metrics.normalise_sets(first.points, second.points, settings.normalise)
     if settings.metric == "emd":
         aa, ab, bb = distances.three_matrices(distances.emd_matrix, a, b, steps)

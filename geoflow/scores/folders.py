@@ -58,11 +58,9 @@ def plan(generated: Path, reference: Path, *, paired: bool, seed: int) -> Plan:
 
     Categories count where every file of both folders is named <category>_<number>. Where one side
     has more shapes, `seed` draws from them: 1-NNA's 0.5 needs as many on both. Shapes that are
-    `paired` will be matched by name: both folders must have the same.
-
-    Raises:
-        ValueError: a folder has no shapes, or two of one name; no category is in both; `paired` and
-            the names differ; or not `paired` and a category has fewer than two shapes on a side.
+    `paired` will be matched by name: both folders must have the same. Raises ValueError where a
+    folder has no shapes, or two of one name; no category is in both; `paired` and the names differ;
+    or not `paired` and a category has fewer than two shapes on a side.
     """
     sides = [_shape_files(folder) for folder in (generated, reference)]
     odd = sorted({path.stem for path in sides[0]} ^ {path.stem for path in sides[1]})
@@ -74,10 +72,8 @@ def plan(generated: Path, reference: Path, *, paired: bool, seed: int) -> Plan:
         )
     numbered = all(re.fullmatch(r".+_\d+", path.stem) for side in sides for path in side)
     first, second = (_by_category(side, numbered) for side in sides)
-    notes = [
-        f"category {name} is in one folder only and left out"
-        for name in sorted({*first} ^ {*second})
-    ]
+    alone = sorted({*first} ^ {*second})
+    notes = [f"category {name} is in one folder only and left out" for name in alone]
     groups = {name: (first[name], second[name]) for name in sorted({*first} & {*second})}
     if not groups:
         raise ValueError(
@@ -127,9 +123,8 @@ def read_set(
 ) -> ShapeSet:
     """Reads files as `count` points each: meshes are sampled, larger clouds are drawn from.
 
-    Raises:
-        ValueError: a file cannot be read or holds too few points, a coordinate that is not finite,
-            or a mesh without area; the text names the file.
+    Raises ValueError, which names the file, where one cannot be read or holds too few points, a
+    coordinate that is not finite, or a mesh without area.
     """
     shapes = []
     for path in paths:

@@ -93,9 +93,8 @@ def _interpolation(
 ) -> tuple[Any, Matrix, Matrix]:
     """Trilinear interpolation on a grid over the box low..high, averaged over a cloud's points.
 
-    Returns:
-        Sparse weights (S, K) of the K nodes in use; the nodes (K, 3); and (S,) by how much the
-        interpolated |p|^2 is too large.
+    Returns sparse weights (S, K) of the K nodes in use; the nodes (K, 3); and (S,) by how much the
+    interpolated |p|^2 is too large.
     """
     size = tuple(((high - low) / step).astype(np.int64) + 2)
     corners = np.stack(np.meshgrid([0, 1], [0, 1], [0, 1], indexing="ij"), -1).reshape(8, 1, 3)

@@ -31,11 +31,8 @@ def one_nna(matrix_aa: Matrix, matrix_ab: Matrix, matrix_bb: Matrix) -> float:
     """(N, N), (N, M), (M, M) -> leave-one-out 1-nearest-neighbour accuracy on the union, 0 to 1.
 
     Every shape is labelled by its nearest other shape; the score is the share labelled rightly.
-    0.5 is best. A tie between both sets counts half.
-
-    Raises:
-        ValueError: The shapes do not fit each other, a set has fewer than two shapes, or a distance
-            is NaN.
+    0.5 is best. A tie between both sets counts half. Raises ValueError where the shapes do not fit
+    each other, a set has fewer than two shapes, or a distance is NaN.
     """
     aa, ab, bb = (_matrix(m) for m in (matrix_aa, matrix_ab, matrix_bb))
     n, m = ab.shape
@@ -55,10 +52,7 @@ def coverage_mmd(matrix_ab: Matrix) -> tuple[float, float]:
 
     Coverage: the share of reference shapes that are the nearest one of some generated shape; higher
     is better. MMD: the mean over reference shapes of the distance to their nearest generated shape;
-    lower is better.
-
-    Raises:
-        ValueError: The matrix is empty, not two-dimensional or holds NaN.
+    lower is better. Raises ValueError where the matrix is empty, not two-dimensional or holds NaN.
     """
     distances = _matrix(matrix_ab)
     covered = np.unique(distances.argmin(axis=1))
@@ -72,10 +66,8 @@ def normalise_sets(
 
     "set" moves and scales both sets by the mean and the one standard deviation of all of the
     reference's points, as PointFlow and PVD do, so that size and place count. "shape" centres the
-    bounding box of every cloud and scales its longest side to 2. "none" leaves them.
-
-    Raises:
-        ValueError: `how` is another word; or the points to scale by have no extent.
+    bounding box of every cloud and scales its longest side to 2. "none" leaves them. Raises
+    ValueError where `how` is another word, or the points to scale by have no extent.
     """
     one_of("how", how, ("set", "shape", "none"))
     sets = [np.asarray(s, np.float64) for s in (generated, reference)]
@@ -99,9 +91,7 @@ def jsd(generated: Array, reference: Array, resolution: int = 28) -> float:
     Every point counts for the nearest node of a grid of `resolution`^3 nodes over the cube
     [-0.5, 0.5]^3, without those outside of the ball in it (Achlioptas et al. 2018, as in PVD). The
     ball is the reference's: its bounding box's centre, out to its farthest point. 0 is best.
-
-    Raises:
-        ValueError: `resolution` is below 2, or the reference has no extent.
+    Raises ValueError where `resolution` is below 2, or the reference has no extent.
     """
     at_least("resolution", resolution, 2)
     axis = np.linspace(-0.5, 0.5, resolution)
@@ -127,10 +117,8 @@ def f_score(a: Array, b: Array, threshold: float) -> float:
     """(P, 3), (Q, 3) -> harmonic mean of precision and recall, 0 to 1; 1 is best.
 
     Precision is the share of a's points within `threshold` (the points' unit) of a point of b,
-    recall the share of b's within it of a (Knapitsch et al. 2017).
-
-    Raises:
-        ValueError: `threshold` is not positive.
+    recall the share of b's within it of a (Knapitsch et al. 2017). Raises ValueError where
+    `threshold` is not positive.
     """
     if not threshold > 0:
         raise ValueError(f"threshold must be positive; it is {threshold}; 2 % of the size is usual")

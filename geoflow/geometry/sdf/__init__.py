@@ -70,10 +70,8 @@ def sample_visible_surface(
 
     The vertices are in the frame of `sdf` (R, R, R) from `mesh_to_sdf`; a point deeper than 1.25
     voxels counts as hidden. Both are float32. The normals point out of the solid; on a sheet, whose
-    two sides are both outside, they keep the mesh's orientation.
-
-    Raises:
-        ValueError: no face has an area, or nearly every point is hidden.
+    two sides are both outside, they keep the mesh's orientation. Raises ValueError where no face
+    has an area, or nearly every point is hidden.
     """
     voxel = 2.0 / sdf.shape[0]
     found, missing = [], count

@@ -129,9 +129,8 @@ def _rim_samples(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Samples along open edges, at most half a seam tolerance apart.
 
-    Returns:
-        the edge (S,) of each sample, that edge's vector (S, 3), and the pairs (K, 2) of samples
-        within the tolerance of each other.
+    The edge (S,) of each sample, that edge's vector (S, 3), and the pairs (K, 2) of samples within
+    the tolerance of each other.
     """
     start, step = vertices[rims[:, 0]], vertices[rims[:, 1]] - vertices[rims[:, 0]]
     pieces = np.ceil(np.linalg.norm(step, axis=1) / (SEAM_TOLERANCE / 2)).astype(int).clip(1)
@@ -299,8 +298,7 @@ def lattice(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def cut_triangles(corners: np.ndarray, longest: float) -> tuple[np.ndarray, np.ndarray]:
     """Halves the longest edges of triangles (F, 3, 3) until none exceeds `longest`.
 
-    Returns:
-        the pieces' corners (M, 3, 3) and faces (M,). A long sliver is cut across only.
+    To the pieces' corners (M, 3, 3) and faces (M,). A long sliver is cut across only.
     """
     face, done, done_face = np.arange(len(corners)), [], []
     while len(corners):
