@@ -56,6 +56,5 @@ def missing_module(module: str, install: str = "") -> str:
     module = module.partition(".")[0]
     extra = next((name for name, modules in EXTRAS.items() if module in modules), None)
     package = f"'geoflow[{extra}]'" if extra else PACKAGES.get(module, module)
-    return (
-        f"the module {module} must be installed; it is not; {install or f'pip install {package}'}"
-    )
+    install = install or f"pip install {package}"
+    return f"the module {module} must be installed; it is not; {install}"

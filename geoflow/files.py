@@ -31,15 +31,13 @@ def check_folder(path: Path) -> None:
 
     Raises ValueError where a file is in the way, OSError where writing there is not allowed.
     """
-    there = path
-    while not there.exists() and there != there.parent:
-        there = there.parent
-    if not there.is_dir():
-        raise ValueError(f"{str(path)!r} must be a folder; {str(there)!r} is a file; name another")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise PermissionError(
-            f"{str(there)!r} must allow writing; it does not; name another folder"
-        )
+    base = path
+    while not base.exists() and base != base.parent:
+        base = base.parent
+    if not base.is_dir():
+        raise ValueError(f"{str(path)!r} must be a folder; {str(base)!r} is a file; name another")
+    if not os.access(base, os.W_OK | os.X_OK):
+        raise PermissionError(f"{str(base)!r} must allow writing; it does not; name another folder")
 
 
 @contextlib.contextmanager

@@ -152,11 +152,6 @@ def _draw(picture: Path, mesh: SurfaceMesh, scan: Scan, overwrite: bool) -> None
     from geoflow.render.sheet import render_sheet
 
     upright = describe(scan.frame.into_cube(mesh.vertices), mesh.faces)
-    render_sheet(
-        [scan.points.double().numpy(), upright],
-        picture,
-        columns=2,
-        labels=[f"{len(scan.points):,} points", "mesh"],
-        size=512,
-        overwrite=overwrite,
-    )
+    items = [scan.points.double().numpy(), upright]
+    labels = [f"{len(scan.points):,} points", "mesh"]
+    render_sheet(items, picture, columns=2, labels=labels, size=512, overwrite=overwrite)

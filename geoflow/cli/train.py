@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from geoflow.checks import ArgumentError
 from geoflow.cli.choices import Device, Overwrite, Where
 from geoflow.cli.errors import note, one_line
 from geoflow.cli.options import argument, command, option
-
-if TYPE_CHECKING:
-    from geoflow.training.recipe import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,12 +73,19 @@ def train(o: Options) -> None:
         raise ValueError(f"{o.out} holds a run; continue it with --resume or use another --out")
     from geoflow.model.checkpoint import checkpoint_folder, load_checkpoint
     from geoflow.model.device import pick_device
-    from geoflow.training.loop import RunOptions, draw_samples, recipe_for_minutes, run_training
+    from geoflow.training import loop
+    from geoflow.training.recipe import set_fields
     from geoflow.training.trainer import STATE, Trainer, start_processes
 
     device = pick_device(o.device.value)
     found = o.resume and (o.out / STATE).exists()
-    recipe, settings = _resumed(recipe, o) if found else _fresh(recipe, o)
+    if not found and recipe.needs and o.init is None:
+        raise ArgumentError(f"{recipe.name} needs --init, {recipe.needs}")
+    settings = loop.settings_of(o.out) if found else o.settings
+    _refuse_others(o, settings)
+    recipe = set_fields(recipe, settings)
+    if found:
+        loop.check_same(recipe, o.out)
     accelerator = start_processes(device)
     source = recipe.source.open(o.data, accelerator.device, **recipe.source_arguments)
     compile = o.compile and device.type == "cuda"
@@ -93,44 +96,28 @@ def train(o: Options) -> None:
         say(f"{o.out} keeps its length, {recipe.steps} steps, whatever --minutes says")
     elif o.fit and o.minutes:
         say(f"measuring how many steps {o.minutes:g} minutes hold")
-        recipe = recipe_for_minutes(recipe, o.minutes, source, accelerator, compile=compile)
+        recipe = loop.recipe_for_minutes(recipe, o.minutes, source, accelerator, compile=compile)
     trainer = Trainer(recipe, source, o.seed, accelerator)
     if found:
         trainer.resume(o.out)
     elif o.init is not None:
         trainer.warm_start(*load_checkpoint(checkpoint_folder(o.init, ()))[:2])
-    minutes, settings = None if o.fit else o.minutes, tuple(settings)
-    how = {"compile": compile, "tensorboard": o.tensorboard, "settings": settings}
-    options = RunOptions(minutes, o.save_minutes, o.sample_minutes, **how)
-    line = run_training(trainer, o.out, options, draw_samples)
+    minutes = None if o.fit else o.minutes
+    how = {"compile": compile, "tensorboard": o.tensorboard, "settings": tuple(settings)}
+    options = loop.RunOptions(minutes, o.save_minutes, o.sample_minutes, **how)
+    line = loop.run_training(trainer, o.out, options, loop.draw_samples)
     if trainer.main:
         print(line)
 
 
-def _fresh(recipe: Recipe, o: Options) -> tuple[Recipe, Sequence[str]]:
-    """The recipe of a run that begins, and what was set."""
-    from geoflow.training.recipe import set_fields
-
-    if recipe.needs and o.init is None:
-        raise ArgumentError(f"{recipe.name} needs --init, {recipe.needs}")
-    return set_fields(recipe, o.settings), o.settings
-
-
-def _resumed(recipe: Recipe, o: Options) -> tuple[Recipe, Sequence[str]]:
-    """The same of a run that goes on; options that would change it are refused."""
-    from geoflow.training.loop import check_same, settings_of
-    from geoflow.training.recipe import set_fields
-
-    kept = settings_of(o.out)
+def _refuse_others(o: Options, kept: Sequence[str]) -> None:
+    """Raises ArgumentError where an option would change a run that goes on, begun with `kept`."""
     for setting in o.settings:
         if setting not in kept:
             raise ArgumentError(
                 f"--set {setting} must be as the run in {o.out} was started: with "
                 f"{', '.join(kept)}; leave it out, or use another --out"
             )
-    recipe = set_fields(recipe, kept)
-    check_same(recipe, o.out)
-    return recipe, kept
 
 
 @one_line

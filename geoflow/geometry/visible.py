@@ -20,19 +20,13 @@ def sphere_directions(count: int) -> np.ndarray:
 
 
 def visible_side(points: np.ndarray, normals: np.ndarray, cell: float) -> np.ndarray:
-    """Which side of a densely sampled surface is seen from outside.
+    """(N, 3) samples of a surface, unit normals (N, 3) -> (N,) int8, the side seen from outside.
 
-    Every direction of a sphere looks at the samples through a raster; a sample is seen where it
-    is the foremost of its pixel, from 3 directions at least: one pixel may be empty by chance.
-
-    Args:
-        points: (N, 3) samples, dense enough that no pixel of the surface stays empty: about
-            6 area / cell^2.
-        normals: (N, 3) unit normals.
-        cell: side of a pixel, in the unit of the points; layers nearer than 2 cells count as one.
-
-    Returns:
-        (N,) int8: 1 seen from where the normal points, -1 seen rather from behind, 0 hidden.
+    1: seen from where the normal points, -1: seen rather from behind, 0: hidden. Every direction of
+    a sphere looks at the samples through a raster of pixels of side `cell` (the points' unit;
+    layers nearer than 2 cells count as one). A sample is seen where it is the foremost of its
+    pixel, from 3 directions at least: one pixel may be empty by chance. No other should: about
+    6 area / cell^2 samples are dense enough.
     """
     place = torch.from_numpy(np.asarray(points, np.float32))
     normal = torch.from_numpy(np.asarray(normals, np.float32))

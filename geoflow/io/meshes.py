@@ -273,10 +273,8 @@ def _stored_normals(part: Any) -> FloatArray | None:
             return np.stack([np.asarray(ply[k], np.float64).ravel() for k in ("nx", "ny", "nz")], 1)
         except (KeyError, ValueError, IndexError):
             return None
-    cache = getattr(part, "_cache", None)
-    if cache is not None and "vertex_normals" in cache:
-        return np.asarray(cache["vertex_normals"], dtype=np.float64)
-    return None
+    cache = getattr(part, "_cache", {})
+    return np.asarray(cache["vertex_normals"], float) if "vertex_normals" in cache else None
 
 
 def load_parts(path: PathLike, suffixes: tuple[str, ...]) -> list[tuple[Any, Points]]:

@@ -120,18 +120,11 @@ class Maker:
         raise NotImplementedError
 
     def stream(self, indices: Sequence[int], **request: Any) -> Iterator[Any]:
-        """Makes shapes in the order of `indices`, several at a time.
+        """Makes shapes in the order of `indices`, several at a time, each a `Made`.
 
-        Args:
-            indices: numbers of the shapes.
-            request: fields of a `Request`, and of meshes `resolution`, of clouds `points`.
-
-        Yields:
-            a `Made` each as it is finished.
-
-        Raises:
-            ValueError: an unknown category, a number out of range, or a cloud that is not finite or
-                that no surface can be made of.
+        A request has the fields of a `Request`, and of meshes `resolution`, of clouds `points`.
+        Raises ValueError for an unknown category, a number out of range, or a cloud that is not
+        finite or that no surface can be made of.
         """
         asked: Request = self.asks(**request)
         self.category_of(0, asked.category)

@@ -37,14 +37,12 @@ class SamplingSettings:
         cumulative: bool | None = None,
         **options: Any,
     ) -> Tensor:
-        """Carries noise to data in `steps` calls the way these settings say.
+        """Carries noise to data in `steps` calls of geoflow.flow.sample the way these settings say.
 
-        Args:
-            cumulative: True folds the map, False samples with r = t, the ordinary multi-step way;
-                None does as `cumulative_calls` says.
-            transport, net, noise, cond: see geoflow.flow.sample.
-            options: of geoflow.flow.sample; guidance exaggerates the condition, at twice the calls,
-                and on_step is called with (calls made, state) after each step; may raise to stop.
+        With `cumulative` True the map is folded, with False it samples with r = t, the ordinary
+        multi-step way, with None as `cumulative_calls` says. Of the options guidance exaggerates
+        the condition, at twice the calls, and on_step is called with (calls made, state) after each
+        step; it may raise to stop.
         """
         if cumulative is None:
             cumulative = self.cumulative_calls is None or steps <= self.cumulative_calls

@@ -59,8 +59,5 @@ def join_tiles(
 
 def _shorten(text: str, fits: Callable[[str], bool]) -> str:
     """The text, or as much of its start as fits with an ellipsis."""
-    if fits(text):
-        return text
-    while text and not fits(text + "…"):
-        text = text[:-1]
-    return text + "…"
+    starts = (text[:end] + "…" for end in range(len(text), 0, -1))
+    return text if fits(text) else next(filter(fits, starts), "…")

@@ -111,9 +111,6 @@ def three_matrices(
     return aa, ab, matrix(b, progress=after(2 * len(a)), **options)
 
 
-# -- ways to fill a matrix ------------------------------------------------------------------------
-
-
 def _fill(row: Rows, first: Tensor, second: Tensor, progress: Progress) -> Matrix:
     """All distances; of a set to itself, those right of the diagonal are computed."""
     result = np.zeros((len(first), len(second)))

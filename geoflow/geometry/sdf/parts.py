@@ -250,11 +250,10 @@ def thickening(parts: Parts, least: float) -> np.ndarray:
         inscribed = 2 * np.sqrt(tree.squared_distance(soup, soup_faces, middle)[0])
         thickness[rod] = np.minimum(thickness[rod], 1.15 * inscribed)
     thickness[parts.thickness[part] < 0.02 * least] = 0.0
-    count = len(parts.solid)
     offset = np.clip((least - thickness) / 2, 0, least / 2)
     offset[~parts.solid[part]] = least / 2
     corner_offset = np.repeat(offset[:, None], 3, axis=1)
-    mixed = parts.solid & (np.bincount(part, offset, minlength=count) > 0)
+    mixed = parts.solid & (np.bincount(part, offset, minlength=len(parts.solid)) > 0)
     smooth = mixed[part]
     if smooth.any():
         corner_offset[smooth] = _smooth_over_surface(corners[smooth], offset[smooth], least)
