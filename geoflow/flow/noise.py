@@ -63,9 +63,7 @@ class Noise:
     def towards(self, other: Noise, position: float) -> Noise:
         """A point on the arc from this noise to another (slerp).
 
-        Args:
-            other: the far end.
-            position: 0 is this noise, 1 the other.
+        Position 0 is this noise, 1 the other.
 
         Raises:
             ValueError: position outside 0..1.
