@@ -32,17 +32,10 @@ MOST_JOINTS = 255
 
 
 def assign_points(points: np.ndarray, joints: np.ndarray, least: int) -> np.ndarray:
-    """The joint that every point belongs to: the nearest, but no joint goes empty.
+    """(N, 3), (J, 3) -> (N,) int64 the nearest joint of every point, but no joint goes empty.
 
     A joint that is nearest to fewer than `least` points, a finger say, takes the nearest points
-    that none like it has taken, up to `least`; the smallest first.
-
-    Args:
-        points, joints: (N, 3), (J, 3).
-        least: points that every joint owns, where there are enough.
-
-    Returns:
-        (N,) int64 joint indices.
+    that none like it has taken, up to `least` where there are enough; the smallest first.
     """
     distance = np.linalg.norm(points[:, None] - joints[None], axis=2)
     owner = distance.argmin(1)
@@ -165,13 +158,8 @@ def augment(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Changes proportions, mirrors, bends, stretches, turns and roughens; joints follow.
 
-    Args:
-        points, normals, joints: (B, N, 3), (B, N, 3), (B, J, 3).
-        share: (B,) chance that each gets other proportions.
-        generator: best on the device of the points.
-
-    Returns:
-        the three, in the frame again: box of the points centred, longest side 1.8.
+    Points and normals are (B, N, 3), joints (B, J, 3); returned in the frame again: box of the
+    points centred, longest side 1.8. `share` (B,) is the chance of each to get other proportions.
     """
     b, even = len(points), partial(uniform, generator, points.device)
 

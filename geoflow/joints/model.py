@@ -88,10 +88,8 @@ class JointPredictor(FlowModel):
     ) -> np.ndarray:
         """Where surface points travel to, before clustering: (N, 3) float32.
 
-        Args:
-            points: (N, 3) in the training frame: y up, facing +z, longest side 1.8, centred.
-            normals: (N, 3) outward unit normals.
-            steps, category, seed, options: see `predict`.
+        Points (N, 3) must be in the training frame: y up, facing +z, longest side 1.8, centred;
+        normals (N, 3) outward and of unit length. For the rest see `predict`.
         """
         at_least("seed", seed, 0)
         one_of("category", category, ["any", *self.categories])
@@ -140,9 +138,8 @@ class JointPredictor(FlowModel):
         how = {"steps": steps, "category": category, "seed": seed}
         ends = self.travel(points, normals, **how, cumulative=cumulative, on_step=on_step)
         found = self._skeleton(ends, points, normals, category)
-        placed = (
-            found.joints / (frame.longest / frame.side) + frame.centre
-        )  # `back` rounds elsewhere
+        # `back` rounds elsewhere
+        placed = found.joints / (frame.longest / frame.side) + frame.centre
         return replace(found, joints=placed.astype(np.float32))
 
     def _skeleton(

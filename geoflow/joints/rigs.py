@@ -96,7 +96,8 @@ def read_characters(path: str | Path) -> list[Character]:
         raise ValueError(
             f"{path} must be an npz of characters; {error}; make it with data_prep/characters.py"
         ) from None
-    _check_table(path, table)
+    if not _fits(table):
+        raise ValueError(f"{path} is damaged: its arrays do not fit together; copy it again")
     characters = [_character(table, i) for i in range(len(table["name"]))]
     for c in characters:
         check_tree(c.parents, f"{path}: {c.name}: parents")
@@ -120,20 +121,18 @@ def _character(table: dict[str, np.ndarray], i: int) -> Character:
     )
 
 
-def _check_table(path: Path, table: dict[str, np.ndarray]) -> None:
+def _fits(table: dict[str, np.ndarray]) -> bool:
     count, offset = len(table["name"]), table["joint_offset"]
     points, joints = table["points"], table["joints"]
-    good = (
+    return bool(
         points.ndim == 3
         and points.shape[2] == 3
         and points.shape == table["normals"].shape
         and len(points) == len(table["category"]) == count > 0
         and offset.shape == (count + 1,)
-        and bool((np.diff(offset) > 0).all())
+        and (np.diff(offset) > 0).all()
         and offset[0] == 0
         and joints.shape == (offset[-1], 3)
         and all(len(table[key]) == offset[-1] for key in PER_JOINT)
         and all(np.isfinite(table[key]).all() for key in ("points", "joints", "feature_size"))
     )
-    if not good:
-        raise ValueError(f"{path} is damaged: its arrays do not fit together; copy it again")
