@@ -16,8 +16,6 @@ from geoflow.flow.condition import Net
 from geoflow.flow.targets import Batch, Jump, Target
 from geoflow.flow.transport import Transport
 
-ErrorNorm = Callable[[Tensor], Tensor]
-
 
 @dataclass(frozen=True)
 class TimeSampling:
@@ -119,8 +117,8 @@ class Loss:
             [Karras et al. 2022, Table 1], without which low noise levels count for nothing.
     """
 
-    error_norm: ErrorNorm = mean_square
-    cumulative_norm: ErrorNorm | None = None
+    error_norm: Callable[[Tensor], Tensor] = mean_square
+    cumulative_norm: Callable[[Tensor], Tensor] | None = None
     adaptive: float | None = 0.05
     raw_units: bool = False
 

@@ -81,12 +81,7 @@ class Paths:
         if self.draw_labels is not None:
             self.labels[place] = self.draw_labels(self.shape[0], generator)
             cond = Condition(self.labels[place])
-        states = self.states[place]
-        times = self.transport.schedule.unclock(tau)
-
-        def keep(done: int, x: Tensor) -> None:
-            states[done] = x
-
+        times, keep = self.transport.schedule.unclock(tau), self.states[place].__setitem__
         sample_heun(self.transport, net, noise, times, cond, on_step=keep)
         self.taus[place] = tau.float().to(self.device)
 

@@ -30,6 +30,7 @@ A new way is a class like these; a recipe names it, and nothing else need know i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -41,8 +42,8 @@ from geoflow.flow.condition import Condition, Net
 from geoflow.flow.paths import Paths
 from geoflow.flow.transport import Transport, wide
 
-HEUN_END = 0.98
-"""Clock time from which a step to it is Euler's."""
+HEUN_END = 0.98  # clock time from which a step to it is Euler's
+FIRST_PARTS = 8  # parts of the pool of paths at its start
 
 
 class Batch(NamedTuple):
@@ -77,10 +78,8 @@ class Jump(NamedTuple):
     instant: Tensor  # (k, ...) m_t|data, the conditional value of m at r = t
 
 
-class Target(Protocol):
-    """What `Loss` calls: (transport, net, jump) -> (k, ...) the m of the jump."""
-
-    def __call__(self, transport: Transport, net: Net, jump: Jump) -> Tensor: ...
+Target = Callable[[Transport, Net, Jump], Tensor]
+"""What `Loss` calls: (transport, net, jump) -> (k, ...) the m of the jump."""
 
 
 class Run(Protocol):
@@ -137,27 +136,20 @@ class Residual(Targets):
         return batch, self
 
     def __call__(self, transport: Transport, net: Net, jump: Jump) -> Tensor:
-        x, tau_t, tau_r, cond, m, instant = jump
+        x, tau_t, tau_r, _, m, instant = jump
         tau_s = _between(tau_t, tau_r, self.share, self.step)
         t, s, r = (transport.schedule.unclock(tau) for tau in (tau_t, tau_s, tau_r))
-        slope = self.slope(transport, net, x, t, s, r, m, cond)
+        slope = self.slope(transport, net, jump, t, s, r)
         h = wide(s - t, x)
         q, gap = transport.residual_scales(t, r, x)
         f = torch.maximum(q, gap.abs() / h.abs().clamp(min=1e-12))
         return m - (q * (m - instant) - gap * slope) / f
 
     def slope(
-        self,
-        transport: Transport,
-        net: Net,
-        x: Tensor,
-        t: Tensor,
-        s: Tensor,
-        r: Tensor,
-        m: Tensor,
-        cond: Any = None,
+        self, transport: Transport, net: Net, jump: Jump, t: Tensor, s: Tensor, r: Tensor
     ) -> Tensor:
         """D_t m(x, t, r) along the network's own velocity, (k, ...); a difference goes to s."""
+        x, _, _, cond, m, _ = jump
         v = transport.velocity(x, transport.predict(net, x, t, t, cond), t)
         if self.derivative == "jvp":
             return torch.func.jvp(
@@ -251,15 +243,9 @@ class PathPairs(Targets):
         if not batch.k:
             return batch, Known(batch.data[:0])
         if run.pool is None:
-            run.pool = Paths(
-                run.transport,
-                (batch.k, *batch.data.shape[1:]),
-                max(FIRST_PARTS, self.parts),
-                self.intervals,
-                run.seed * 64 + run.copy,
-                run.device,
-                None if batch.cond is None else run.labels,
-            )
+            shape, parts = (batch.k, *batch.data.shape[1:]), max(FIRST_PARTS, self.parts)
+            seed, labels = run.seed * 64 + run.copy, None if batch.cond is None else run.labels
+            run.pool = Paths(run.transport, shape, parts, self.intervals, seed, run.device, labels)
         with run.autocast():
             run.pool.reach(FIRST_PARTS - 1 + run.age // self.renew, run.teacher)
         pairs = run.pool.draw(batch.k, *run.times, run.draws)
@@ -272,10 +258,6 @@ class PathPairs(Targets):
         tau_r = torch.cat((pairs.tau_r, batch.tau_r[k:]))
         known = batch._replace(tau_t=tau_t, tau_r=tau_r, cond=cond, x=pairs.x)
         return known, Known(pairs.target)
-
-
-FIRST_PARTS = 8
-"""Parts of the pool of paths at its start."""
 
 
 @dataclass(frozen=True)
