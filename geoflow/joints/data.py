@@ -55,15 +55,13 @@ class CharacterSource(Source):
     """Batches of joints (as seen from surface points) with the surface as their condition.
 
     Args:
-        characters: with any number of points each, at least `size`.
-        device: where they are kept.
+        characters, device: any number of points each, at least `size`; where they are kept.
         size: points of a sample; drawn anew each time, half of the samples evenly over the
             surface, half with more of the points whose joint owns few.
         augment: see `augment`, for every sample, with the shares of PROPORTIONS.
 
     Raises:
-        ValueError: no characters, one with too few points or too many joints, or a category that
-            is not known.
+        ValueError: no characters, one with too few points or too many joints, another category.
     """
 
     def __init__(
@@ -74,7 +72,15 @@ class CharacterSource(Source):
         *,
         augment: bool = True,
     ) -> None:
-        _check(characters, size)
+        if not characters:
+            raise ValueError("a training set must hold characters; got none that may be trained on")
+        for c in characters:
+            if len(c.points) < size or len(c.joints) > MOST_JOINTS:
+                raise ValueError(
+                    f"{c.name} must have at least {size} points and at most {MOST_JOINTS} joints; "
+                    f"it has {len(c.points)} and {len(c.joints)}; leave it out"
+                )
+            one_of(f"{c.name}: category", c.category, SHARES)
         self.categories = list(SHARES)
         self.device, self.size, self.augment = device, size, augment
         rows = []
@@ -226,25 +232,12 @@ def uniform(generator: torch.Generator, device: torch.device, *shape: int) -> Te
 
 def _turns(angle: Tensor, axis: int) -> Tensor:
     """(B,) radians -> (B, 3, 3) rotations about a coordinate axis."""
-    cosine, sine = angle.cos(), angle.sin()
     out = torch.zeros(len(angle), 3, 3, device=angle.device)
     i, j = (axis + 1) % 3, (axis + 2) % 3
     out[:, axis, axis] = 1
-    out[:, i, i], out[:, j, j] = cosine, cosine
-    out[:, i, j], out[:, j, i] = -sine, sine
+    out[:, i, i] = out[:, j, j] = angle.cos()
+    out[:, i, j], out[:, j, i] = -angle.sin(), angle.sin()
     return out
-
-
-def _check(characters: list[Character], size: int) -> None:
-    if not characters:
-        raise ValueError("a training set must hold characters; got none that may be trained on")
-    for c in characters:
-        if len(c.points) < size or len(c.joints) > MOST_JOINTS:
-            raise ValueError(
-                f"{c.name} must have at least {size} points and at most {MOST_JOINTS} joints; it "
-                f"has {len(c.points)} and {len(c.joints)}; leave it out"
-            )
-        one_of(f"{c.name}: category", c.category, SHARES)
 
 
 def _weights(characters: list[Character]) -> Tensor:

@@ -126,8 +126,7 @@ class JointPredictor(FlowModel):
             on_step: called with (calls made, state) after each call; may raise to stop.
 
         Raises:
-            ValueError: shapes that do not fit, fewer than 64 points, NaN, no extent, an unknown
-                category.
+            ValueError: other shapes, fewer than 64 points, NaN, no extent, an unknown category.
         """
         points, normals = _checked(points, normals)
         frame = fit_frame(points)

@@ -19,9 +19,6 @@ def characters_joints(form: str = "DDIM") -> Recipe:
     of rigged characters. Noise much wider than the joints' distances would leave nothing to decide
     until late on the clock, so it is weak, and late times are drawn more often.
 
-    Args:
-        form: "DDIM", "x1-FM" or "EDM".
-
     Raises:
         ValueError: another form.
     """

@@ -81,11 +81,7 @@ def write_characters(path: str | Path, characters: Sequence[Character]) -> None:
 
 
 def read_characters(path: str | Path) -> list[Character]:
-    """Reads a set that `write_characters` or data_prep wrote.
-
-    Raises:
-        ValueError: missing, damaged, or not such a set; one line.
-    """
+    """Reads a set; raises ValueError, one line, where it is missing, damaged or something else."""
     path = Path(path)
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
@@ -106,19 +102,13 @@ def read_characters(path: str | Path) -> list[Character]:
 
 def _character(table: dict[str, np.ndarray], i: int) -> Character:
     """One of a stored set."""
-    normals = table["normals"][i].astype(np.float32)
+    name, category = str(table["name"][i]), str(table["category"][i])
+    points, normals = (table[key][i].astype(np.float32) for key in ("points", "normals"))
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True).clip(1)
     begin, end = table["joint_offset"][i : i + 2]
-    joints, parents, names, size = (table[key][begin:end] for key in PER_JOINT)
-    return Character(
-        str(table["name"][i]),
-        str(table["category"][i]),
-        table["points"][i].astype(np.float32),
-        normals / np.linalg.norm(normals, axis=1, keepdims=True).clip(1),
-        joints,
-        parents.astype(np.int64),
-        tuple(map(str, names)),
-        size,
-    )
+    joints, parents, words, size = (table[key][begin:end] for key in PER_JOINT)
+    names = tuple(map(str, words))
+    return Character(name, category, points, normals, joints, parents.astype(np.int64), names, size)
 
 
 def _fits(table: dict[str, np.ndarray]) -> bool:

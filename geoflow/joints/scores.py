@@ -72,11 +72,7 @@ def joint_scores(
 
 
 def mean_scores(scores: list[JointScores]) -> JointScores:
-    """The mean over characters.
-
-    Raises:
-        ValueError: an empty list.
-    """
+    """The mean over characters; raises ValueError for an empty list."""
     if not scores:
         raise ValueError("scores must hold at least one character's; got none")
     return JointScores(*np.mean(scores, axis=0).tolist())
@@ -115,8 +111,7 @@ def joint_diameters(
     plane stand for the surface, the nearest in each of 16 sectors for where a ray ends.
 
     Args:
-        joints, parents: (J, 3); (J,) index of the parent, -1 for a root.
-        points: (N, 3) surface samples in the joints' frame.
+        joints, parents, points: (J, 3); (J,) -1 for a root; (N, 3) surface samples.
         width: half the slab's thickness, in the same unit.
 
     Returns:

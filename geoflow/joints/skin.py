@@ -51,8 +51,7 @@ def skin_mesh(
 
     Args:
         vertices, faces: (V, 3), (F, 3), of any scale, open or closed, of any number of parts.
-        joints: (J, 3) in the frame of the vertices.
-        parents: (J,) of a tree, -1 for a root.
+        joints, parents: (J, 3) in the frame of the vertices; (J,) of a tree, -1 for a root.
 
     Raises:
         ValueError: a mesh without an area.

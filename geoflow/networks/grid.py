@@ -51,15 +51,11 @@ def from_overlapping_patches(tokens: Tensor, patch: int, overlap: int) -> Tensor
 
 @dataclass(frozen=True)
 class GridSizes:
-    """Arguments of `GridTransformer`.
-
-    Raises:
-        ValueError: resolution is not a multiple of patch, or the overlap is over half a patch.
-    """
+    """Arguments of `GridTransformer`; raises ValueError where patch or overlap do not fit."""
 
     resolution: int = 64  # R, cells a side
     patch: int = 8  # side of a patch; R must be a multiple of it
-    overlap: int = 2  # cells that an output patch reaches into each neighbour
+    overlap: int = 2  # cells that an output patch reaches into each neighbour, at most half of it
     width: int = 320  # of the tokens
     depth: int = 10  # blocks
     hidden: int = 832  # feed-forward width

@@ -62,11 +62,7 @@ class PointBlock(nn.Module):
 
 @dataclass(frozen=True)
 class MLPSizes:
-    """Arguments of `PointMLP`.
-
-    Raises:
-        ValueError: channels is neither 3 nor 6.
-    """
+    """Arguments of `PointMLP`; raises ValueError where channels is neither 3 nor 6."""
 
     channels: int = 3  # C, 3 for positions, 6 with colours
     width: int = 512  # of the residual blocks

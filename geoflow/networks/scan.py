@@ -13,11 +13,8 @@ class CloudEncoder(nn.Module):
     """Points of a surface as a sequence for cross-attention, and as features of their patches.
 
     A point's own patch hears of it directly: the network need not learn where the points are. The
-    order of the points does not matter, nor how often one of them is repeated.
-
-    Args:
-        width: of the features.
-        side: patches along an axis of the cube [-1, 1]^3.
+    order of the points does not matter, nor how often one of them is repeated. The cube [-1, 1]^3
+    has `side` patches along an axis; features are `width` wide.
     """
 
     def __init__(self, width: int, side: int) -> None:
