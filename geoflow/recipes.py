@@ -7,7 +7,7 @@ from functools import partial
 
 from geoflow.checks import one_of
 from geoflow.clouds.recipes import POINT_FORMS, objects_points
-from geoflow.joints.recipes import characters_joints, characters_joints_edm, characters_joints_fm
+from geoflow.joints.recipes import JOINT_FORMS, characters_joints
 from geoflow.shapes.recipes import objects_sdf, objects_sdf_tiny, objects_surface
 from geoflow.surface.recipes import SURFACE_FORMS, shape_distribution
 from geoflow.training.recipe import Recipe
@@ -17,9 +17,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "objects-sdf-tiny": objects_sdf_tiny,
     "objects-surface": objects_surface,
     **{name: partial(objects_points, form) for form, (name, *_) in POINT_FORMS.items()},
-    "characters-joints": characters_joints,
-    "characters-joints-fm": characters_joints_fm,
-    "characters-joints-edm": characters_joints_edm,
+    **{name: partial(characters_joints, form) for form, (name, *_) in JOINT_FORMS.items()},
     **{name: partial(shape_distribution, form) for form, (name, *_) in SURFACE_FORMS.items()},
 }
 

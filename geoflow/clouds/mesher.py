@@ -21,12 +21,8 @@ from geoflow.shapes.reconstruct import FEWEST, read_scan
 class CloudMesher(MeshMaker):
     """A generator of meshes by way of clouds, used as an `ObjectGenerator`.
 
-    Args:
-        clouds: makes the clouds.
-        surfaces: makes a surface of each in one call; must read clouds and know their categories.
-
-    Attributes:
-        digest: of both networks' weights.
+    `surfaces` makes a surface of each cloud in one call; it must read clouds and know their
+    categories. The digest is that of both networks' weights.
 
     Raises:
         ValueError: `surfaces` reads no clouds, or lacks a category.
@@ -60,14 +56,8 @@ class CloudMesher(MeshMaker):
     ) -> Tensor:
         """Carries noise to clouds and these, in one call more, to signed distances.
 
-        Args:
-            cloud_noise: (B, N, 3) standard normal, see `cloud_shape`.
-            noise: (B, R, R, R) standard normal, of the surfaces.
-            categories: B names.
-            options: of the clouds, see `PointGenerator.clouds`.
-
-        Returns:
-            (B, R, R, R) float32 truncated SDF, see `ObjectGenerator.sdf`.
+        Noise is (B, N, 3) and (B, R, R, R) standard normal; options are those of
+        `PointGenerator.clouds`. Returns (B, R, R, R) float32, see `ObjectGenerator.sdf`.
 
         Raises:
             ValueError: a cloud that no surface can be made of.
@@ -81,8 +71,7 @@ class CloudMesher(MeshMaker):
     def draw(
         self, part: Sequence[int], names: list[str], asked: MeshRequest, attempt: int
     ) -> Tensor:
-        clouds, grids = (
-            torch.stack([draw_noise(asked.seed, i, shape, attempt) for i in part])
-            for shape in (self.cloud_shape(), self.surfaces.grid_shape())
-        )
+        shapes = self.cloud_shape(), self.surfaces.grid_shape()
+        draws = ([draw_noise(asked.seed, i, shape, attempt) for i in part] for shape in shapes)
+        clouds, grids = map(torch.stack, draws)
         return self.sdf(clouds, grids, names, steps=asked.steps, guidance=asked.guidance)

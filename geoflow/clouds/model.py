@@ -27,24 +27,15 @@ LEAST_POINTS = 16
 
 
 class CloudData(ClassData):
-    """The part "data" of config.json.
+    """The part "data" of config.json."""
 
-    Attributes:
-        points: of a cloud in training.
-        std: a cloud's values are cube units / std.
-    """
-
-    points: int = Field(ge=1, le=MOST)
-    std: Positive
+    points: int = Field(ge=1, le=MOST)  # of a cloud in training
+    std: Positive  # a cloud's values are cube units / std
 
 
 @dataclass(frozen=True)
 class CloudRequest(Request):
-    """What clouds are asked for, see `Request`.
-
-    Attributes:
-        points: of a cloud, at least 16.
-    """
+    """What clouds are asked for, see `Request`: how many points each, at least 16."""
 
     points: int = POINTS
 

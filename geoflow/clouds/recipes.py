@@ -22,9 +22,6 @@ def objects_points(form: str = "u-FM") -> Recipe:
     by distances, as for `shape_distribution`; the semigroup law with plain errors came out blurred.
     The pool of paths takes 6.8 GB of the device (64 parts of 166 paths, 26 clouds each).
 
-    Args:
-        form: "u-FM", "x1-FM" or "EDM".
-
     Raises:
         ValueError: another form.
     """

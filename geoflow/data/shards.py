@@ -50,8 +50,7 @@ class StoredShape:
     """One shape to be stored.
 
     Attributes:
-        name: source name, "<category>/<name>_<seed>"; its last digit decides the split (see
-            `split_of`).
+        name: "<category>/<name>_<seed>"; its last digit decides the split, see `split_of`.
         category: one of the data set's categories.
         scale: longest side of the original, in metres.
         sdf: resolution -> (R, R, R) float32, clamped to +-truncation.
@@ -108,8 +107,7 @@ class ShapeWriter:
 
     Args:
         folder: the data set; made if it does not exist, continued if it does.
-        resolutions: of the grids that every shape must have.
-        truncation: of the grids.
+        resolutions, truncation: of the grids that every shape must have.
         points: surface points a shape, 0 for none.
 
     Raises:
@@ -149,8 +147,7 @@ class ShapeWriter:
         clouds = {"points": shape.points, "normals": shape.normals} if count else {}
         wanted += [(f"{count} {name}", array, (count, 3)) for name, array in clouds.items()]
         for what, array, size in wanted:
-            found = None if array is None else array.shape
-            if found != size:
+            if (found := getattr(array, "shape", None)) != size:
                 raise ValueError(f"{shape.name} must have {what}, got {found}")
         self.names.add(shape.name)
         self._waiting.append(shape)
@@ -216,12 +213,12 @@ class ShapeDataset:
         folder = Path(folder)
         header = _read_header(folder)
         shards, keys = [], ("name", "category", "scale")
-        for name, count in ((shard["name"], shard["count"]) for shard in header["shards"]):
-            with _read(folder / f"{name}.json") as data:
+        for shard in header["shards"]:
+            with _read(folder / f"{shard['name']}.json") as data:
                 rows = [{key: row[key] for key in keys} for row in json.loads(data)]
-                if len(rows) != count:
-                    raise ValueError(f"{len(rows)} shapes instead of {count}")
-            shards.append((name, rows))
+                if len(rows) != shard["count"]:
+                    raise ValueError(f"{len(rows)} shapes instead of {shard['count']}")
+            shards.append((shard["name"], rows))
         sizes, names = tuple(header["resolutions"]), tuple(header["categories"])
         truncation, points = float(header["truncation"]), int(header["points"])
         return cls(folder, sizes, truncation, points, names, tuple(shards))

@@ -11,13 +11,9 @@ from torch import Tensor
 
 
 class Source(Protocol):
-    """Where the batches of a training run come from.
+    """Where the batches of a training run come from."""
 
-    Attributes:
-        categories: names of the labels, or none.
-    """
-
-    categories: list[str]
+    categories: list[str]  # names of the labels, or none
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -57,8 +53,7 @@ class CategorySource(Source):
     Args:
         values: (N, ...) as they are stored, in any order.
         labels: (N,) int64 category indices; every category must occur.
-        categories: their names.
-        scales: (N,) longest side in metres.
+        categories, scales: their names; (N,) longest side of a shape in metres.
         device: where the set is kept.
 
     Attributes:
@@ -78,8 +73,7 @@ class CategorySource(Source):
         device: torch.device,
     ) -> None:
         counts = np.bincount(labels, minlength=len(categories))
-        empty = [c for c, n in zip(categories, counts, strict=True) if n == 0]
-        if empty:
+        if empty := [c for c, n in zip(categories, counts, strict=True) if n == 0]:
             raise ValueError(
                 f"every category needs at least one shape to train on; none in {', '.join(empty)}"
             )

@@ -28,8 +28,7 @@ class Condition:
 
     def __getitem__(self, index: slice | Tensor) -> Condition:
         """The same condition for a part of the batch."""
-        parts = (self.labels, self.context, self.context_mask)
-        return Condition(*(None if p is None else p[index] for p in parts))
+        return Condition(*(None if p is None else p[index] for p in vars(self).values()))
 
     def without_labels(self, drop: Tensor, null_label: int) -> Condition:
         """The same condition with the labels of `drop` (B,) bool replaced by none."""

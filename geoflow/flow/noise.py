@@ -19,9 +19,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-Draw = tuple[int, int]
-"""(seed, index), see `draw_noise`."""
-
 
 def draw_noise(seed: int, index: int, shape: Sequence[int], attempt: int = 0) -> Tensor:
     """Standard normal noise that depends on (seed, index, attempt) alone, float32 on the CPU."""
@@ -42,30 +39,20 @@ class Noise:
 
     @classmethod
     def of_shape(cls, seed: int, index: int = 0) -> Noise:
-        """The noise that `geoflow generate` gives to shape `index` of `seed`.
-
-        Raises:
-            ValueError: a negative number.
-        """
+        """That of shape `index` of `geoflow generate`; raises ValueError for a negative number."""
         if seed < 0 or index < 0:
             raise ValueError(f"seed and index must not be negative; got {seed} and {index}")
         return cls(((1.0, int(seed), int(index)),))
 
     def near(self, seed: int, amount: float, index: int = 0) -> Noise:
-        """A neighbour: turned by `amount` of a right angle towards a fresh draw.
+        """A neighbour: turned by `amount` (0 to 1) of a right angle towards a fresh draw.
 
-        Args:
-            seed, index: number the fresh draw; other numbers, other neighbours.
-            amount: 0 is this noise, 1 a fresh one.
+        Seed and index number that draw; other numbers, other neighbours.
         """
         return self.towards(Noise.of_shape(seed, index), amount)
 
     def towards(self, other: Noise, position: float) -> Noise:
-        """A point on the arc from this noise to another (slerp).
-
-        Args:
-            other: the far end.
-            position: 0 is this noise, 1 the other.
+        """A point on the arc (slerp) from this noise, position 0, to another, position 1.
 
         Raises:
             ValueError: position outside 0..1.
@@ -86,12 +73,11 @@ class Noise:
     def draw(self, shape: Sequence[int]) -> Tensor:
         """The numbers themselves: `shape`, float32, on the CPU."""
         size = tuple(shape)
-        if len(self.terms) == 1 and self.terms[0][0] == 1.0:
-            return _draw(*self.terms[0][1:], size).clone()
         first, *rest = (weight * _draw(seed, index, size) for weight, seed, index in self.terms)
         return sum(rest, start=first)
 
-    def _weights(self) -> dict[Draw, float]:
+    def _weights(self) -> dict[tuple[int, int], float]:
+        """By (seed, index), see `draw_noise`."""
         return {(seed, index): weight for weight, seed, index in self.terms}
 
 

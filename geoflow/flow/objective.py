@@ -16,8 +16,6 @@ from geoflow.flow.condition import Net
 from geoflow.flow.targets import Batch, Jump, Target
 from geoflow.flow.transport import Transport
 
-ErrorNorm = Callable[[Tensor], Tensor]
-
 
 @dataclass(frozen=True)
 class TimeSampling:
@@ -46,15 +44,10 @@ class TimeSampling:
     def draw(
         self, batch: int, start: float = 0.0, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor, int]:
-        """Draws clock times; the first k of the batch have r > t, the rest r = t.
-
-        Args:
-            batch: B.
-            start: earliest clock time.
-            generator: source of randomness; its device is where the times are.
+        """Draws B = batch clock times; the first k of them have r > t, the rest r = t.
 
         Returns:
-            t (B,), r (B,) float32 clock times with t <= r, and k.
+            t (B,), r (B,) float32 with start <= t <= r, on the generator's device, and k.
         """
         device = None if generator is None else generator.device
         normal = torch.randn(2, batch, generator=generator, device=device)
@@ -124,21 +117,15 @@ class Loss:
             [Karras et al. 2022, Table 1], without which low noise levels count for nothing.
     """
 
-    error_norm: ErrorNorm = mean_square
-    cumulative_norm: ErrorNorm | None = None
+    error_norm: Callable[[Tensor], Tensor] = mean_square
+    cumulative_norm: Callable[[Tensor], Tensor] | None = None
     adaptive: float | None = 0.05
     raw_units: bool = False
 
     def __call__(
         self, transport: Transport, net: Net, batch: Batch, target: Target
     ) -> tuple[Tensor, Tensor]:
-        """Gradients flow through m alone: the target is a constant.
-
-        Args:
-            transport: the form of the map.
-            net: net(x, t, r, cond) -> raw output.
-            batch: samples, noise, times; see `Batch`.
-            target: gives the m of the first k samples.
+        """Gradients flow through m alone: the target, of the first k samples, is a constant.
 
         Returns:
             loss: scalar to differentiate.

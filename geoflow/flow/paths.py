@@ -9,6 +9,7 @@ a pool of paths fits on the device.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -21,26 +22,16 @@ from geoflow.flow.transport import Transport
 
 
 class Pairs(NamedTuple):
-    """States of paths at two times.
+    """States of paths at two times."""
 
-    Attributes:
-        x: (k, ...) states at t.
-        target: (k, ...) the m that carries them to their states at r.
-        tau_t, tau_r: (k,) clock times, t < r.
-        labels: (k,) of the paths, or None where paths have no condition.
-    """
-
-    x: Tensor
-    target: Tensor
-    tau_t: Tensor
+    x: Tensor  # (k, ...) states at t
+    target: Tensor  # (k, ...) the m that carries them to their states at r
+    tau_t: Tensor  # (k,) clock times, t < r
     tau_r: Tensor
-    labels: Tensor | None = None
+    labels: Tensor | None = None  # (k,) of the paths, or None where paths have no condition
 
 
-Labels = Callable[[int, torch.Generator], Tensor]
-"""(count, generator) -> (count,) labels."""
-
-
+@dataclass(eq=False)
 class Paths:
     """A pool of paths on the device, renewed part by part.
 
@@ -54,34 +45,26 @@ class Paths:
         intervals: of a path; its times are uniform in clock time but for a common random shift.
         seed: of all parts.
         device: where the pool is.
-        labels: draws the labels of a part; None: paths have no condition.
+        draw_labels: (count, generator) -> (count,) labels; None: paths have no condition.
     """
 
-    def __init__(
-        self,
-        transport: Transport,
-        shape: tuple[int, ...],
-        parts: int,
-        intervals: int,
-        seed: int,
-        device: torch.device,
-        labels: Labels | None = None,
-    ) -> None:
-        self.transport, self.shape, self.parts = transport, shape, parts
-        self.intervals, self.seed, self.device = intervals, seed, device
-        self.draw_labels = labels
-        self.labels = torch.zeros(parts, shape[0], dtype=torch.int64, device=device)
-        self.states = torch.zeros(parts, intervals + 1, *shape, device=device)
-        self.taus = torch.zeros(parts, intervals + 1, device=device)
+    transport: Transport
+    shape: tuple[int, ...]
+    parts: int
+    intervals: int
+    seed: int
+    device: torch.device
+    draw_labels: Callable[[int, torch.Generator], Tensor] | None = None
+
+    def __post_init__(self) -> None:
+        size, device = (self.parts, self.intervals + 1), self.device
+        self.labels = torch.zeros(self.parts, self.shape[0], dtype=torch.int64, device=device)
+        self.states = torch.zeros(*size, *self.shape, device=device)
+        self.taus = torch.zeros(size, device=device)
         self.last = -1
 
     def reach(self, number: int, net: Net) -> None:
-        """Makes the parts up to `number` that the pool lacks, with this network.
-
-        Args:
-            number: of the newest part; part 0 is the first.
-            net: good at r = t.
-        """
+        """Makes the parts from 0 up to `number` that the pool lacks, with a net good at r = t."""
         for new in range(max(self.last + 1, number - self.parts + 1, 0), number + 1):
             self._fill(new, net)
         self.last = number
@@ -98,32 +81,23 @@ class Paths:
         if self.draw_labels is not None:
             self.labels[place] = self.draw_labels(self.shape[0], generator)
             cond = Condition(self.labels[place])
-        states = self.states[place]
-        times = self.transport.schedule.unclock(tau)
-
-        def keep(done: int, x: Tensor) -> None:
-            states[done] = x
-
+        times, keep = self.transport.schedule.unclock(tau), self.states[place].__setitem__
         sample_heun(self.transport, net, noise, times, cond, on_step=keep)
         self.taus[place] = tau.float().to(self.device)
 
     def draw(
         self, count: int, from_noise: float, to_data: float, generator: torch.Generator
     ) -> Pairs:
-        """Draws pairs of states.
+        """Draws k = count pairs of states; the generator may be on any device.
 
-        Args:
-            count: k.
-            from_noise, to_data: shares with t at the noise end and r at the data end.
-            generator: source of randomness, on any device.
+        `from_noise` and `to_data` are shares with t at the noise end and r at the data end.
         """
         pick = torch.rand(6, count, generator=generator, device=generator.device).to(self.device)
         there = min(self.parts, self.last + 1)
         part, row = (pick[0] * there).long(), (pick[1] * self.shape[0]).long()
         first = (pick[2] * self.intervals).long().masked_fill(pick[3] < from_noise, 0)
-        gap = ((pick[4] * (self.intervals - first)).long() + 1).masked_fill(
-            pick[5] < to_data, self.intervals
-        )
+        gap = (pick[4] * (self.intervals - first)).long() + 1
+        gap = gap.masked_fill(pick[5] < to_data, self.intervals)
         last = (first + gap).clamp(max=self.intervals)
         tau_t, tau_r = self.taus[part, first], self.taus[part, last]
         x, end = self.states[part, first, row], self.states[part, last, row]

@@ -39,9 +39,8 @@ def point(schedule: Schedule, t: Tensor) -> Point:
 def _ratio(top: Tensor, bottom: Tensor) -> Tensor:
     """top / bottom with 0 / 0 = 1: the value of every Q at t = r on an end of the range."""
     zero = bottom == 0
-    return torch.where(
-        zero & (top == 0), torch.ones_like(top), top / bottom.masked_fill(zero, 1e-30)
-    )
+    ratio = top / bottom.masked_fill(zero, 1e-30)
+    return torch.where(zero & (top == 0), torch.ones_like(top), ratio)
 
 
 @dataclass(frozen=True)

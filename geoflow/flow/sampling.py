@@ -24,8 +24,7 @@ def time_grid(transport: Transport, steps: int, *, lead: float = 0.0) -> Tensor:
     """Times from the noise end to the data end, uniform in clock time unless told otherwise.
 
     Args:
-        transport: gives the clock and the start.
-        steps: number of network calls, at least 1.
+        transport, steps: gives the clock and the start; network calls, at least 1.
         lead: the first step takes in this share of the clock beside its equal part of the rest.
             A cumulative map jumps far as well as near, so its few calls are better spent late.
 

@@ -66,10 +66,8 @@ LINEAR = Schedule(
 )
 """Flow matching: straight lines from noise (t = 0) to data (t = 1)."""
 
-_BETA_MIN, _BETA_MAX = (
-    0.1,
-    20.0,
-)  # DDPM's linear betas in continuous time [Song et al. 2021, App. C]
+# DDPM's linear betas in continuous time [Song et al. 2021, App. C]
+_BETA_MIN, _BETA_MAX = 0.1, 20.0
 
 
 def _log_abar(t: Tensor) -> Tensor:

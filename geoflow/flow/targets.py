@@ -30,6 +30,7 @@ A new way is a class like these; a recipe names it, and nothing else need know i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -39,10 +40,10 @@ from torch import Tensor
 
 from geoflow.flow.condition import Condition, Net
 from geoflow.flow.paths import Paths
-from geoflow.flow.transport import Transport
+from geoflow.flow.transport import Transport, wide
 
-HEUN_END = 0.98
-"""Clock time from which a step to it is Euler's."""
+HEUN_END = 0.98  # clock time from which a step to it is Euler's
+FIRST_PARTS = 8  # parts of the pool of paths at its start
 
 
 class Batch(NamedTuple):
@@ -67,55 +68,34 @@ class Batch(NamedTuple):
 
 
 class Jump(NamedTuple):
-    """The samples with r > t.
+    """The samples with r > t."""
 
-    Attributes:
-        x: (k, ...) states at t.
-        tau_t, tau_r: (k,) clock times.
-        cond: their condition.
-        m: (k, ...) the network's prediction, detached.
-        instant: (k, ...) m_t|data, the conditional value of m at r = t.
-    """
-
-    x: Tensor
-    tau_t: Tensor
+    x: Tensor  # (k, ...) states at t
+    tau_t: Tensor  # (k,) clock times
     tau_r: Tensor
-    cond: Any
-    m: Tensor
-    instant: Tensor
+    cond: Any  # their condition
+    m: Tensor  # (k, ...) the network's prediction, detached
+    instant: Tensor  # (k, ...) m_t|data, the conditional value of m at r = t
 
 
-class Target(Protocol):
-    """What `Loss` calls: (transport, net, jump) -> (k, ...) the m of the jump."""
-
-    def __call__(self, transport: Transport, net: Net, jump: Jump) -> Tensor: ...
+Target = Callable[[Transport, Net, Jump], Tensor]
+"""What `Loss` calls: (transport, net, jump) -> (k, ...) the m of the jump."""
 
 
 class Run(Protocol):
-    """What a training run offers to those who make targets.
+    """What a training run offers to those who make targets."""
 
-    Attributes:
-        transport: the form of the map.
-        average: the averaged network.
-        teacher: a frozen copy of it, good at r = t.
-        copy, age: number of that copy, and steps since it was made.
-        seed: of this process.
-        draws, on_cpu: generators of this step; `on_cpu` makes no GPU wait.
-        times: (from_noise, to_data), shares of the jumps.
-        pool: kept between steps for who needs it; None at first.
-    """
-
-    transport: Transport
-    average: Net
-    teacher: Net
-    copy: int
-    age: int
-    seed: int
-    times: tuple[float, float]
+    transport: Transport  # the form of the map
+    average: Net  # the averaged network
+    teacher: Net  # a frozen copy of it, good at r = t
+    copy: int  # the number of that copy
+    age: int  # steps since it was made
+    seed: int  # of this process
+    times: tuple[float, float]  # (from_noise, to_data), shares of the jumps
     device: torch.device
-    draws: torch.Generator
-    on_cpu: torch.Generator
-    pool: Paths | None
+    draws: torch.Generator  # of this step
+    on_cpu: torch.Generator  # of this step; makes no GPU wait
+    pool: Paths | None  # kept between steps for who needs it; None at first
 
     def labels(self, count: int, generator: torch.Generator) -> Tensor: ...
 
@@ -123,15 +103,11 @@ class Run(Protocol):
 
 
 class Targets:
-    """A way to learn r > t, as a recipe names it.
+    """A way to learn r > t, as a recipe names it."""
 
-    Attributes:
-        teachers: frozen copies it learns from, one after another; 0: it needs none.
-        cumulative_ema: decay of the averaged weights while r > t is trained; None: the recipe's.
-    """
-
-    teachers: int = 0
+    teachers: int = 0  # frozen copies it learns from, one after another; 0: it needs none
     cumulative_ema: float | None = None
+    """Decay of the averaged weights while r > t is trained; None: the recipe's."""
 
     def prepare(self, run: Run, batch: Batch) -> tuple[Batch, Target]:
         """The batch as this way needs it, and what gives the m of its first k samples."""
@@ -160,33 +136,26 @@ class Residual(Targets):
         return batch, self
 
     def __call__(self, transport: Transport, net: Net, jump: Jump) -> Tensor:
-        x, tau_t, tau_r, cond, m, instant = jump
+        x, tau_t, tau_r, _, m, instant = jump
         tau_s = _between(tau_t, tau_r, self.share, self.step)
         t, s, r = (transport.schedule.unclock(tau) for tau in (tau_t, tau_s, tau_r))
-        slope = self.slope(transport, net, x, t, s, r, m, cond)
-        h = _wide(s - t, x)
+        slope = self.slope(transport, net, jump, t, s, r)
+        h = wide(s - t, x)
         q, gap = transport.residual_scales(t, r, x)
         f = torch.maximum(q, gap.abs() / h.abs().clamp(min=1e-12))
         return m - (q * (m - instant) - gap * slope) / f
 
     def slope(
-        self,
-        transport: Transport,
-        net: Net,
-        x: Tensor,
-        t: Tensor,
-        s: Tensor,
-        r: Tensor,
-        m: Tensor,
-        cond: Any = None,
+        self, transport: Transport, net: Net, jump: Jump, t: Tensor, s: Tensor, r: Tensor
     ) -> Tensor:
         """D_t m(x, t, r) along the network's own velocity, (k, ...); a difference goes to s."""
+        x, _, _, cond, m, _ = jump
         v = transport.velocity(x, transport.predict(net, x, t, t, cond), t)
         if self.derivative == "jvp":
             return torch.func.jvp(
                 lambda x, t: transport.predict(net, x, t, r, cond), (x, t), (v, torch.ones_like(t))
             )[1]
-        h = _wide(s - t, x)
+        h = wide(s - t, x)
         ahead = transport.predict(net, x + h * v, s, r, cond)
         return torch.where(h == 0, 0.0, (ahead - m) / h.masked_fill(h == 0, 1))
 
@@ -218,25 +187,19 @@ class Semigroup(Targets):
 
 @dataclass(frozen=True)
 class TwoMaps:
-    """The m of psi_{s->r} after psi_{t->s}.
+    """The m of psi_{s->r} after psi_{t->s}."""
 
-    Attributes:
-        teacher: frozen, good at r = t; takes the first, short map.
-        average: goes on from s to r.
-        leap: (k,) shares of r - t. If given, the average takes the first map too.
-        share, step: see `Semigroup`.
-    """
-
-    teacher: Net
-    average: Net
-    leap: Tensor | None = None
-    share: float = 0.1
+    teacher: Net  # frozen, good at r = t; takes the first, short map
+    average: Net  # goes on from s to r
+    leap: Tensor | None = None  # (k,) shares of r - t: the average takes the first map too
+    share: float = 0.1  # see `Semigroup`, as `step`
     step: float = 0.02
 
     def __call__(self, transport: Transport, net: Net, jump: Jump) -> Tensor:
         x, tau_t, tau_r, cond, *_ = jump
         far = self.leap is not None
-        tau_s = _between(tau_t, tau_r, self.leap if far else self.share, 0.0 if far else self.step)
+        share = self.share if self.leap is None else self.leap
+        tau_s = _between(tau_t, tau_r, share, 0.0 if far else self.step)
         t, s, r = (transport.schedule.unclock(tau) for tau in (tau_t, tau_s, tau_r))
         if far:
             m = transport.predict(self.average, x, t, s, cond)
@@ -256,8 +219,8 @@ class TwoMaps:
         there = transport.apply(x, m, t, s)
         ahead = transport.predict(self.teacher, there, s, s, cond)
         slope = (transport.velocity(x, m, t) + transport.velocity(there, ahead, s)) / 2
-        mean = transport.solve(x, x + _wide(s - t, x) * slope, t, s)
-        return torch.where(_wide((tau_s < HEUN_END) & (s != t), x), mean, m)
+        mean = transport.solve(x, x + wide(s - t, x) * slope, t, s)
+        return torch.where(wide((tau_s < HEUN_END) & (s != t), x), mean, m)
 
 
 @dataclass(frozen=True)
@@ -280,15 +243,9 @@ class PathPairs(Targets):
         if not batch.k:
             return batch, Known(batch.data[:0])
         if run.pool is None:
-            run.pool = Paths(
-                run.transport,
-                (batch.k, *batch.data.shape[1:]),
-                max(FIRST_PARTS, self.parts),
-                self.intervals,
-                run.seed * 64 + run.copy,
-                run.device,
-                None if batch.cond is None else run.labels,
-            )
+            shape, parts = (batch.k, *batch.data.shape[1:]), max(FIRST_PARTS, self.parts)
+            seed, labels = run.seed * 64 + run.copy, None if batch.cond is None else run.labels
+            run.pool = Paths(run.transport, shape, parts, self.intervals, seed, run.device, labels)
         with run.autocast():
             run.pool.reach(FIRST_PARTS - 1 + run.age // self.renew, run.teacher)
         pairs = run.pool.draw(batch.k, *run.times, run.draws)
@@ -303,10 +260,6 @@ class PathPairs(Targets):
         return known, Known(pairs.target)
 
 
-FIRST_PARTS = 8
-"""Parts of the pool of paths at its start."""
-
-
 @dataclass(frozen=True)
 class Known:
     """The m itself, (k, ...)."""
@@ -317,11 +270,6 @@ class Known:
         return self.m
 
 
-def _between(tau_t: Tensor, tau_r: Tensor, share: float | Tensor | None, least: float) -> Tensor:
+def _between(tau_t: Tensor, tau_r: Tensor, share: float | Tensor, least: float) -> Tensor:
     """s, `share` of the way from t to r, at least `least` of the clock later, at most r."""
-    assert share is not None
     return torch.minimum(tau_t + (share * (tau_r - tau_t)).clamp(min=least), tau_r)
-
-
-def _wide(t: Tensor, like: Tensor) -> Tensor:
-    return t.view((-1,) + (1,) * (like.dim() - 1))

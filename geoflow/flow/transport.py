@@ -26,24 +26,15 @@ from torch import Tensor
 
 from geoflow.checks import one_of
 from geoflow.flow.condition import Net
-from geoflow.flow.predictions import (
-    DATA,
-    NOISE,
-    PREDICTIONS,
-    VELOCITY,
-    Point,
-    Prediction,
-    point,
-)
-from geoflow.flow.schedules import (
-    LINEAR,
-    SCHEDULES,
-    VARIANCE_EXPLODING,
-    VARIANCE_PRESERVING,
-    Schedule,
-)
+from geoflow.flow.predictions import DATA, NOISE, PREDICTIONS, VELOCITY, Point, Prediction, point
+from geoflow.flow.schedules import LINEAR, SCHEDULES, Schedule
 
 Scales = tuple[Tensor, Tensor, Tensor]
+
+
+def wide(t: Tensor, like: Tensor) -> Tensor:
+    """(B,) -> (B, 1, ...), broadcastable against a state (B, ...)."""
+    return t.view((-1,) + (1,) * (like.dim() - 1))
 
 
 def _input_only(a: Point, noise_std: float, data_std: float) -> Scales:
@@ -100,48 +91,32 @@ class Transport:
         """The table's name, such as "data-linear"."""
         return f"{self.prediction.name}-{self.schedule.name}"
 
-    def _points(self, t: Tensor, r: Tensor, like: Tensor) -> tuple[Point, Point]:
-        shape = (-1,) + (1,) * (like.dim() - 1)
-        return point(self.schedule, t.view(shape)), point(self.schedule, r.view(shape))
+    def _at(self, t: Tensor, like: Tensor) -> Point:
+        return point(self.schedule, wide(t, like))
 
     def coefficients(self, t: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
-        """P(t, r) and Q(t, r).
-
-        Args:
-            t, r: (B,) times of this schedule.
-
-        Returns:
-            two (B,) tensors.
-        """
-        a, b = point(self.schedule, t), point(self.schedule, r)
+        """P(t, r) and Q(t, r), each (B,), at (B,) times of this schedule."""
+        a, b = self._at(t, t), self._at(r, r)
         return self.prediction.p(a, b), self.prediction.q(a, b)
 
     def apply(self, x: Tensor, m: Tensor, t: Tensor, r: Tensor) -> Tensor:
-        """psi_{t->r}(x) = P m + Q x [CFM Eq. 2].
-
-        Args:
-            x, m: (B, ...) state at t and prediction.
-            t, r: (B,) times.
-
-        Returns:
-            (B, ...) the state at r.
-        """
-        a, b = self._points(t, r, x)
+        """psi_{t->r}(x) = P m + Q x [CFM Eq. 2], (B, ...): from the states at t to those at r."""
+        a, b = self._at(t, x), self._at(r, x)
         return self.prediction.p(a, b) * m + self.prediction.q(a, b) * x
 
     def solve(self, x: Tensor, end: Tensor, t: Tensor, r: Tensor) -> Tensor:
         """The m with psi_{t->r}(x) = end, (B, ...); t and r must differ."""
-        a, b = self._points(t, r, x)
+        a, b = self._at(t, x), self._at(r, x)
         return (end - self.prediction.q(a, b) * x) / self.prediction.p(a, b)
 
     def velocity(self, x: Tensor, m: Tensor, t: Tensor) -> Tensor:
         """dx/dt at (x, t) from the instantaneous prediction m = m(x, t, t), (B, ...)."""
-        a, _ = self._points(t, t, x)
+        a = self._at(t, x)
         return self.prediction.p_rate(a) * m + self.prediction.q_rate(a) * x
 
     def residual_scales(self, t: Tensor, r: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         """Q(t, r) and P(t, r) / P_r(t, t), each (B, 1, ...): weights of the residual."""
-        a, b = self._points(t, r, like)
+        a, b = self._at(t, like), self._at(r, like)
         return self.prediction.q(a, b), self.prediction.gap(a, b)
 
     def later_share(self, t: Tensor, s: Tensor, r: Tensor, like: Tensor) -> Tensor:
@@ -149,44 +124,32 @@ class Transport:
 
         The semigroup law gives it: P(t, r) = P(s, r) + Q(s, r) P(t, s).
         """
-        a, b = self._points(t, r, like)
-        c, _ = self._points(s, r, like)
+        a, b, c = (self._at(time, like) for time in (t, r, s))
         last = c.t == b.t
         share = self.prediction.p(c, b) / self.prediction.p(a, b).masked_fill(last, 1)
         return share.masked_fill(last, 0)
 
     def mix(self, data: Tensor, eps: Tensor, t: Tensor) -> Tensor:
         """x = alpha(t) x_data + sigma(t) eps, (B, ...)."""
-        a, _ = self._points(t, t, data)
+        a = self._at(t, data)
         return a.alpha * data + a.sigma * eps
 
     def target(self, data: Tensor, eps: Tensor, t: Tensor) -> Tensor:
         """The conditional value of m at r = t, (B, ...)."""
-        a, _ = self._points(t, t, data)
-        return self.prediction.target(data, eps, a)
+        return self.prediction.target(data, eps, self._at(t, data))
 
     def output_scale(self, t: Tensor, like: Tensor) -> Tensor:
         """c_out(t), (B, 1, ...): how much of the prediction one unit of raw output is."""
-        a, _ = self._points(t, t, like)
-        _, c_out, _ = PRECONDITIONINGS[self.preconditioning](a, self.noise_std, self.data_std)
-        return c_out
+        scales = PRECONDITIONINGS[self.preconditioning]
+        return scales(self._at(t, like), self.noise_std, self.data_std)[1]
 
     def predict(self, net: Net, x: Tensor, t: Tensor, r: Tensor, cond: Any = None) -> Tensor:
         """m(x, t, r) = c_skip x + c_out net(c_in x, clock(t), clock(r), cond).
 
-        Args:
-            net: the raw network.
-            x: (B, ...) state at t.
-            t, r: (B,) times of this schedule.
-            cond: whatever the network takes.
-
-        Returns:
-            (B, ...) the prediction, in x's dtype.
+        Of states x (B, ...) at t and (B,) times of this schedule; (B, ...) in x's dtype.
         """
-        a, _ = self._points(t, t, x)
-        c_skip, c_out, c_in = PRECONDITIONINGS[self.preconditioning](
-            a, self.noise_std, self.data_std
-        )
+        scales = PRECONDITIONINGS[self.preconditioning]
+        c_skip, c_out, c_in = scales(self._at(t, x), self.noise_std, self.data_std)
         raw = net(c_in * x, self.schedule.clock(t), self.schedule.clock(r), cond)
         return c_skip * x + c_out * raw.to(x.dtype)
 
@@ -201,18 +164,16 @@ TRANSPORTS = {
 
 U_FM = Transport(VELOCITY, LINEAR)
 X1_FM = Transport(DATA, LINEAR)
-DDIM = Transport(DATA, VARIANCE_PRESERVING)
-EDM = Transport(DATA, VARIANCE_EXPLODING, preconditioning="edm", data_std=0.5)
+DDIM = Transport(DATA, SCHEDULES["vp"])
+EDM = Transport(DATA, SCHEDULES["ve"], preconditioning="edm", data_std=0.5)
 ALIASES = {"u-fm": U_FM, "x1-fm": X1_FM, "ddim": DDIM, "edm": EDM}
 """The paper's four names."""
 
 
 def get_transport(name: str, **changes: Any) -> Transport:
-    """A transport by the table's name or the paper's ("u-FM", "x1-FM", "DDIM", "EDM").
+    """A transport by the table's name or the paper's ("u-FM", "x1-FM", "DDIM", "EDM"), in any case.
 
-    Args:
-        name: case does not matter.
-        **changes: fields to replace, such as noise_std=4.0.
+    `changes` are fields to replace, such as noise_std=4.0.
 
     Raises:
         ValueError: unknown name; the message lists the names and the nearest one.

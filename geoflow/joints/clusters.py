@@ -39,8 +39,7 @@ def cluster_joints(
     """Groups points that travelled to joints.
 
     Args:
-        points: (N, 3) finite, where the points ended, in the frame of longest side 1.8.
-        weights: (N,) positive, see `agreement`.
+        points, weights: (N, 3) finite, where points ended, longest side 1.8; (N,), see `agreement`.
         bandwidth: standard deviation of the density's kernel.
         reach: points nearer than this many bandwidths are neighbours.
         prominence: a peak is joined to a higher one unless the saddle between them is below this

@@ -32,17 +32,10 @@ MOST_JOINTS = 255
 
 
 def assign_points(points: np.ndarray, joints: np.ndarray, least: int) -> np.ndarray:
-    """The joint that every point belongs to: the nearest, but no joint goes empty.
+    """(N, 3), (J, 3) -> (N,) int64 the nearest joint of every point, but no joint goes empty.
 
     A joint that is nearest to fewer than `least` points, a finger say, takes the nearest points
-    that none like it has taken, up to `least`; the smallest first.
-
-    Args:
-        points, joints: (N, 3), (J, 3).
-        least: points that every joint owns, where there are enough.
-
-    Returns:
-        (N,) int64 joint indices.
+    that none like it has taken, up to `least` where there are enough; the smallest first.
     """
     distance = np.linalg.norm(points[:, None] - joints[None], axis=2)
     owner = distance.argmin(1)
@@ -62,15 +55,13 @@ class CharacterSource(Source):
     """Batches of joints (as seen from surface points) with the surface as their condition.
 
     Args:
-        characters: with any number of points each, at least `size`.
-        device: where they are kept.
+        characters, device: any number of points each, at least `size`; where they are kept.
         size: points of a sample; drawn anew each time, half of the samples evenly over the
             surface, half with more of the points whose joint owns few.
         augment: see `augment`, for every sample, with the shares of PROPORTIONS.
 
     Raises:
-        ValueError: no characters, one with too few points or too many joints, or a category that
-            is not known.
+        ValueError: no characters, one with too few points or too many joints, another category.
     """
 
     def __init__(
@@ -81,7 +72,15 @@ class CharacterSource(Source):
         *,
         augment: bool = True,
     ) -> None:
-        _check(characters, size)
+        if not characters:
+            raise ValueError("a training set must hold characters; got none that may be trained on")
+        for c in characters:
+            if len(c.points) < size or len(c.joints) > MOST_JOINTS:
+                raise ValueError(
+                    f"{c.name} must have at least {size} points and at most {MOST_JOINTS} joints; "
+                    f"it has {len(c.points)} and {len(c.joints)}; leave it out"
+                )
+            one_of(f"{c.name}: category", c.category, SHARES)
         self.categories = list(SHARES)
         self.device, self.size, self.augment = device, size, augment
         rows = []
@@ -165,13 +164,8 @@ def augment(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Changes proportions, mirrors, bends, stretches, turns and roughens; joints follow.
 
-    Args:
-        points, normals, joints: (B, N, 3), (B, N, 3), (B, J, 3).
-        share: (B,) chance that each gets other proportions.
-        generator: best on the device of the points.
-
-    Returns:
-        the three, in the frame again: box of the points centred, longest side 1.8.
+    Points and normals are (B, N, 3), joints (B, J, 3); returned in the frame again: box of the
+    points centred, longest side 1.8. `share` (B,) is the chance of each to get other proportions.
     """
     b, even = len(points), partial(uniform, generator, points.device)
 
@@ -238,25 +232,12 @@ def uniform(generator: torch.Generator, device: torch.device, *shape: int) -> Te
 
 def _turns(angle: Tensor, axis: int) -> Tensor:
     """(B,) radians -> (B, 3, 3) rotations about a coordinate axis."""
-    cosine, sine = angle.cos(), angle.sin()
     out = torch.zeros(len(angle), 3, 3, device=angle.device)
     i, j = (axis + 1) % 3, (axis + 2) % 3
     out[:, axis, axis] = 1
-    out[:, i, i], out[:, j, j] = cosine, cosine
-    out[:, i, j], out[:, j, i] = -sine, sine
+    out[:, i, i] = out[:, j, j] = angle.cos()
+    out[:, i, j], out[:, j, i] = -angle.sin(), angle.sin()
     return out
-
-
-def _check(characters: list[Character], size: int) -> None:
-    if not characters:
-        raise ValueError("a training set must hold characters; got none that may be trained on")
-    for c in characters:
-        if len(c.points) < size or len(c.joints) > MOST_JOINTS:
-            raise ValueError(
-                f"{c.name} must have at least {size} points and at most {MOST_JOINTS} joints; it "
-                f"has {len(c.points)} and {len(c.joints)}; leave it out"
-            )
-        one_of(f"{c.name}: category", c.category, SHARES)
 
 
 def _weights(characters: list[Character]) -> Tensor:

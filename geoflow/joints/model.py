@@ -88,10 +88,8 @@ class JointPredictor(FlowModel):
     ) -> np.ndarray:
         """Where surface points travel to, before clustering: (N, 3) float32.
 
-        Args:
-            points: (N, 3) in the training frame: y up, facing +z, longest side 1.8, centred.
-            normals: (N, 3) outward unit normals.
-            steps, category, seed, options: see `predict`.
+        Points (N, 3) must be in the training frame: y up, facing +z, longest side 1.8, centred;
+        normals (N, 3) outward and of unit length. For the rest see `predict`.
         """
         at_least("seed", seed, 0)
         one_of("category", category, ["any", *self.categories])
@@ -128,8 +126,7 @@ class JointPredictor(FlowModel):
             on_step: called with (calls made, state) after each call; may raise to stop.
 
         Raises:
-            ValueError: shapes that do not fit, fewer than 64 points, NaN, no extent, an unknown
-                category.
+            ValueError: other shapes, fewer than 64 points, NaN, no extent, an unknown category.
         """
         points, normals = _checked(points, normals)
         frame = fit_frame(points)
@@ -140,9 +137,8 @@ class JointPredictor(FlowModel):
         how = {"steps": steps, "category": category, "seed": seed}
         ends = self.travel(points, normals, **how, cumulative=cumulative, on_step=on_step)
         found = self._skeleton(ends, points, normals, category)
-        placed = (
-            found.joints / (frame.longest / frame.side) + frame.centre
-        )  # `back` rounds elsewhere
+        # `back` rounds elsewhere
+        placed = found.joints / (frame.longest / frame.side) + frame.centre
         return replace(found, joints=placed.astype(np.float32))
 
     def _skeleton(

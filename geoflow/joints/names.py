@@ -21,14 +21,8 @@ def name_joints(joints: np.ndarray, parents: np.ndarray) -> list[str]:
     """Names of all joints; `joint_0` and so on where the tree is no humanoid's.
 
     A humanoid has a root that three branches leave, one up and two down to either side, and a
-    joint above it that two arms leave to either side.
-
-    Args:
-        joints: (J, 3), y up, facing +z, any scale.
-        parents: (J,) -1 for the root.
-
-    Returns:
-        J names, no two the same.
+    joint above it that two arms leave to either side. Joints (J, 3) are y up, facing +z, of any
+    scale; parents (J,) -1 for the root. No two names are the same.
     """
     found = humanoid(joints, parents)
     return [found.get(k, f"joint_{k}") for k in range(len(joints))]

@@ -64,11 +64,9 @@ def example_pose(names: list[str], parents: np.ndarray) -> dict[int, np.ndarray]
 
 
 def pose_mesh(rig: RiggedMesh, turns: dict[int, np.ndarray]) -> np.ndarray:
-    """Linear blend skinning: the vertices (V, 3) of a pose.
+    """Linear blend skinning: the vertices (V, 3) of a rig at rest, posed.
 
-    Args:
-        rig: at rest.
-        turns: joint -> (3, 3) rotation about it, in the frame of the rig.
+    `turns` are joint -> (3, 3) rotation about it, in the frame of the rig.
     """
 
     @cache

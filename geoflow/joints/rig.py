@@ -53,9 +53,8 @@ def rig_mesh(
     """Finds joints, tree, names and skinning weights, in the frame of the mesh.
 
     Args:
-        predictor: from `load_joint_predictor`.
+        predictor, up: from `load_joint_predictor`; see `RiggedMesh`.
         vertices, faces: (V, 3), (F, 3), of any scale, open or closed, of any number of parts.
-        up: see `RiggedMesh`.
         steps, category, seed: see `JointPredictor.predict`; the seed also draws surface points.
         check: called before the network, after each of its calls and before skinning, with any
             arguments; may raise, to stop.

@@ -81,11 +81,7 @@ def write_characters(path: str | Path, characters: Sequence[Character]) -> None:
 
 
 def read_characters(path: str | Path) -> list[Character]:
-    """Reads a set that `write_characters` or data_prep wrote.
-
-    Raises:
-        ValueError: missing, damaged, or not such a set; one line.
-    """
+    """Reads a set; raises ValueError, one line, where it is missing, damaged or something else."""
     path = Path(path)
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
@@ -96,7 +92,8 @@ def read_characters(path: str | Path) -> list[Character]:
         raise ValueError(
             f"{path} must be an npz of characters; {error}; make it with data_prep/characters.py"
         ) from None
-    _check_table(path, table)
+    if not _fits(table):
+        raise ValueError(f"{path} is damaged: its arrays do not fit together; copy it again")
     characters = [_character(table, i) for i in range(len(table["name"]))]
     for c in characters:
         check_tree(c.parents, f"{path}: {c.name}: parents")
@@ -105,35 +102,27 @@ def read_characters(path: str | Path) -> list[Character]:
 
 def _character(table: dict[str, np.ndarray], i: int) -> Character:
     """One of a stored set."""
-    normals = table["normals"][i].astype(np.float32)
+    name, category = str(table["name"][i]), str(table["category"][i])
+    points, normals = (table[key][i].astype(np.float32) for key in ("points", "normals"))
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True).clip(1)
     begin, end = table["joint_offset"][i : i + 2]
-    joints, parents, names, size = (table[key][begin:end] for key in PER_JOINT)
-    return Character(
-        str(table["name"][i]),
-        str(table["category"][i]),
-        table["points"][i].astype(np.float32),
-        normals / np.linalg.norm(normals, axis=1, keepdims=True).clip(1),
-        joints,
-        parents.astype(np.int64),
-        tuple(map(str, names)),
-        size,
-    )
+    joints, parents, words, size = (table[key][begin:end] for key in PER_JOINT)
+    names = tuple(map(str, words))
+    return Character(name, category, points, normals, joints, parents.astype(np.int64), names, size)
 
 
-def _check_table(path: Path, table: dict[str, np.ndarray]) -> None:
+def _fits(table: dict[str, np.ndarray]) -> bool:
     count, offset = len(table["name"]), table["joint_offset"]
     points, joints = table["points"], table["joints"]
-    good = (
+    return bool(
         points.ndim == 3
         and points.shape[2] == 3
         and points.shape == table["normals"].shape
         and len(points) == len(table["category"]) == count > 0
         and offset.shape == (count + 1,)
-        and bool((np.diff(offset) > 0).all())
+        and (np.diff(offset) > 0).all()
         and offset[0] == 0
         and joints.shape == (offset[-1], 3)
         and all(len(table[key]) == offset[-1] for key in PER_JOINT)
         and all(np.isfinite(table[key]).all() for key in ("points", "joints", "feature_size"))
     )
-    if not good:
-        raise ValueError(f"{path} is damaged: its arrays do not fit together; copy it again")

@@ -15,19 +15,12 @@ from geoflow.io.meshes import check_points
 
 
 class JointScores(NamedTuple):
-    """Scores of one character.
+    """Scores of one character."""
 
-    Attributes:
-        cd_j2j: see `cd_j2j`.
-        iou: 2 matched / (predicted + reference) joints.
-        precision: matched / predicted.
-        recall: matched / reference.
-    """
-
-    cd_j2j: float
-    iou: float
-    precision: float
-    recall: float
+    cd_j2j: float  # see `cd_j2j`
+    iou: float  # 2 matched / (predicted + reference) joints
+    precision: float  # matched / predicted
+    recall: float  # matched / reference
 
 
 def cd_j2j(predicted: np.ndarray, reference: np.ndarray) -> float:
@@ -46,17 +39,11 @@ def cd_j2j(predicted: np.ndarray, reference: np.ndarray) -> float:
 def match_joints(
     predicted: np.ndarray, reference: np.ndarray, feature_size: np.ndarray
 ) -> np.ndarray:
-    """Pairs of joints by the Hungarian method; those within tolerance are kept.
+    """(P, 3), (R, 3), (R,) -> (M, 2) int64 rows of predicted and reference that belong together.
 
-    The pairing has the least sum of all distances; the tolerance is applied afterwards, as in
-    RigNet's evaluation. Forbidding far pairs beforehand could only match more.
-
-    Args:
-        predicted, reference: (P, 3), (R, 3).
-        feature_size: (R,) local shape diameters; a pair must be within half of it.
-
-    Returns:
-        (M, 2) int64 rows of predicted and reference.
+    The pairing, by the Hungarian method, has the least sum of all distances; the tolerance, half of
+    the local shape diameters `feature_size`, is applied afterwards, as in RigNet's evaluation.
+    Forbidding far pairs beforehand could only match more.
 
     Raises:
         ValueError: shapes do not fit, or a feature size is not positive.
@@ -85,11 +72,7 @@ def joint_scores(
 
 
 def mean_scores(scores: list[JointScores]) -> JointScores:
-    """The mean over characters.
-
-    Raises:
-        ValueError: an empty list.
-    """
+    """The mean over characters; raises ValueError for an empty list."""
     if not scores:
         raise ValueError("scores must hold at least one character's; got none")
     return JointScores(*np.mean(scores, axis=0).tolist())
@@ -100,9 +83,7 @@ def tree_recall(
 ) -> tuple[int, int]:
     """Reference edges in the predicted tree, of all whose ends are matched; in any direction.
 
-    Args:
-        parents, reference_parents: (P,), (R,), -1 for the root.
-        matches: (M, 2) from `match_joints`.
+    Parents are (P,), (R,), -1 for the root; `matches` is (M, 2) from `match_joints`.
     """
     of = {int(r): int(p) for p, r in matches}
     edges = {frozenset((k, int(p))) for k, p in enumerate(parents) if p >= 0}
@@ -130,8 +111,7 @@ def joint_diameters(
     plane stand for the surface, the nearest in each of 16 sectors for where a ray ends.
 
     Args:
-        joints, parents: (J, 3); (J,) index of the parent, -1 for a root.
-        points: (N, 3) surface samples in the joints' frame.
+        joints, parents, points: (J, 3); (J,) -1 for a root; (N, 3) surface samples.
         width: half the slab's thickness, in the same unit.
 
     Returns:
@@ -139,10 +119,9 @@ def joint_diameters(
     """
     sizes = np.zeros(len(joints), np.float32)
     for j, joint in enumerate(joints):
-        children = np.flatnonzero(parents == j)
-        ends = joints[children] if len(children) else joint[None]
+        ends = [*joints[parents == j]]
         if parents[j] >= 0:
-            ends = np.concatenate((ends, 2 * joint[None] - joints[[parents[j]]]))
+            ends.append(2 * joint - joints[parents[j]])
         found = [_radius(points - joint, end - joint, width) for end in ends]
         found = [radius for radius in found if radius > 0]
         nearest = np.linalg.norm(points - joint, axis=1).min()
@@ -153,11 +132,9 @@ def joint_diameters(
 def _radius(offsets: np.ndarray, bone: np.ndarray, width: float) -> float:
     """Median of the nearest distances in 16 sectors around a bone; 0 where nothing is near."""
     length = np.linalg.norm(bone)
-    if length < 1e-9:
-        return 0.0
-    axis = bone / length
+    axis = bone / max(length, 1e-9)
     slab = offsets[np.abs(offsets @ axis) < width]
-    if not len(slab):
+    if length < 1e-9 or not len(slab):
         return 0.0
     side = np.cross(axis, np.eye(3)[np.abs(axis).argmin()])
     side /= np.linalg.norm(side)

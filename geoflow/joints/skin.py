@@ -51,8 +51,7 @@ def skin_mesh(
 
     Args:
         vertices, faces: (V, 3), (F, 3), of any scale, open or closed, of any number of parts.
-        joints: (J, 3) in the frame of the vertices.
-        parents: (J,) of a tree, -1 for a root.
+        joints, parents: (J, 3) in the frame of the vertices; (J,) of a tree, -1 for a root.
 
     Raises:
         ValueError: a mesh without an area.
@@ -67,7 +66,10 @@ def skin_mesh(
     bones, owner = _bones(joints, parents, volume)
     volume = volume.joined(_along(bones, volume.cell / 2)[0])
     through, anchor = _distances_inside(volume, bones, owner, len(joints))
-    vertices = _held(volume, vertices, anchor)
+    # vertices of small loose parts are put where they are held
+    holder = anchor[volume.index[tuple(volume.at(vertices).T)]]
+    places = (volume.places[holder] - 0.5) * volume.cell
+    vertices = np.where(holder[:, None] >= 0, places, vertices)
     indices = np.zeros((count, MOST_WEIGHTS), np.int64)
     weights = np.zeros((count, MOST_WEIGHTS), np.float32)
     indices[:, 0], weights[:, 0] = np.argmin(parents), 1
@@ -95,16 +97,10 @@ def _blend(distance: np.ndarray, cell: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 class _Volume:
-    """The voxels of a body.
+    """The voxels of a body, `cell` wide: its `places` (S, 3) int64.
 
-    Args:
-        solid: (X, Y, Z) bool, the body.
-        around: (X, Y, Z) bool, True in open tubes too.
-        cell: side of a voxel.
-
-    Attributes:
-        index: (X, Y, Z) int32 number of a voxel, -1 outside.
-        places: (S, 3) int64.
+    `solid` (X, Y, Z) bool is the body, `around` is True in open tubes too, and `index` (X, Y, Z)
+    int32 the number of a voxel, -1 outside.
     """
 
     def __init__(self, solid: np.ndarray, around: np.ndarray, cell: float) -> None:
@@ -196,9 +192,14 @@ def _distances_inside(
 
     And (S,) the voxel that holds each, see `_with_loose_parts`.
     """
+    from scipy.sparse import csr_matrix
     from scipy.sparse.csgraph import dijkstra
+    from scipy.spatial import KDTree
 
-    graph = _graph(volume)
+    # steps between voxels that share a side, an edge or a corner
+    first, second = KDTree(volume.places).query_pairs(1.8, output_type="ndarray").T
+    steps = np.linalg.norm(volume.places[first] - volume.places[second], axis=1)
+    graph = csr_matrix((volume.cell * steps, (first, second)), (len(volume.places),) * 2)
     points, bone = _along(bones, volume.cell / 2)
     start = volume.index[tuple(volume.at(points).T)]
     near, _, source = dijkstra(
@@ -213,20 +214,9 @@ def _distances_inside(
     of_voxel = np.zeros(len(near), int)
     of_voxel[start] = owner[bone]
     reached = np.isfinite(near)
-    nearest = of_voxel[source.clip(0)]
-    rows = np.flatnonzero(reached)
-    out[rows, nearest[rows]] = np.minimum(out[rows, nearest[rows]], near[rows])
+    held = np.flatnonzero(reached), of_voxel[source[reached]]
+    out[held] = np.minimum(out[held], near[reached])
     return _with_loose_parts(volume, graph, out, reached)
-
-
-def _graph(volume: _Volume) -> Any:
-    """Lengths of the steps between voxels that share a side, an edge or a corner, (S, S) sparse."""
-    from scipy.sparse import csr_matrix
-    from scipy.spatial import KDTree
-
-    first, second = KDTree(volume.places).query_pairs(1.8, output_type="ndarray").T
-    steps = np.linalg.norm(volume.places[first] - volume.places[second], axis=1)
-    return csr_matrix((volume.cell * steps, (first, second)), (len(volume.places),) * 2)
 
 
 def _with_loose_parts(
@@ -253,13 +243,6 @@ def _with_loose_parts(
         if np.ptp(volume.places[mine], axis=0).max() * volume.cell <= SMALL:
             anchor[mine] = known[near[far.argmin()]]
     return out, anchor
-
-
-def _held(volume: _Volume, vertices: np.ndarray, anchor: np.ndarray) -> np.ndarray:
-    """Vertices of small loose parts are put where they are held."""
-    holder = anchor[volume.index[tuple(volume.at(vertices).T)]]
-    places = (volume.places[holder] - 0.5) * volume.cell
-    return np.where(holder[:, None] >= 0, places, vertices)
 
 
 def _distances_straight(

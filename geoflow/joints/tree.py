@@ -34,11 +34,8 @@ def inside_share(
 ) -> np.ndarray:
     """(E, 2, 3) ends of straight bones -> (E,) how much of each lies inside a body, in [0, 1].
 
-    A place is inside if most of the 8 nearest normals point away from it.
-
-    Args:
-        points, normals: (N, 3) surface samples and outward unit normals.
-        samples: places looked at on a bone, ends left out.
+    A place is inside if most of the 8 nearest outward unit normals, (N, 3) as the surface's points,
+    point away from it. So many samples are looked at on a bone, its ends left out.
     """
     from scipy.spatial import KDTree
 
@@ -66,7 +63,6 @@ def build_tree(
     Args:
         joints: (J, 3), J at least 1, longest side 1.8, y up, facing +z.
         points, normals: (N, 3) surface samples and outward unit normals.
-        outside: how much worse a bone outside of the body is.
 
     Returns:
         (J,) int64 parents, -1 for the root.
@@ -115,12 +111,8 @@ def body_parents(joints: np.ndarray, parents: np.ndarray) -> np.ndarray:
     or on the neck, or takes one for the root. The order there is known beforehand: the collars
     leave the spine below them.
 
-    Args:
-        joints: (J, 3), y up, facing +z, any scale.
-        parents: (J,) -1 for the root.
-
-    Returns:
-        (J,) parents; those given, where no root makes the limbs and collars of a body.
+    Joints are (J, 3), y up, facing +z, of any scale, parents (J,), -1 for the root; returns those
+    given where no root makes the limbs and collars of a body.
     """
     place, given = np.asarray(joints, float), np.asarray(parents)
     if not _LIMBS + 6 <= len(place) <= _LIMBS + 8:

@@ -83,17 +83,16 @@ def rigged_glb(rig: RiggedMesh) -> bytes:
     _check(rig)
     count, parts = len(rig.joints), _Parts()
     parts.tree["nodes"] = [
-        *_nodes(rig),
+        *(_node(rig, k) for k in range(count)),
         {"name": "Armature", "children": np.flatnonzero(rig.parents < 0).tolist()} | _TURNS[rig.up],
         # A reader that knows skins takes the Armature's turn alone, one that does not, this one.
         {"name": "character", "mesh": 0, "skin": 0} | _TURNS[rig.up],
     ]
-    clay = {"name": "clay", "doubleSided": True, "pbrMetallicRoughness": _CLAY}
-    parts.tree["materials"] = [clay]
+    parts.tree["materials"] = [{"name": "clay", "doubleSided": True, "pbrMetallicRoughness": _CLAY}]
     parts.tree["meshes"] = [{"name": "mesh", "primitives": [_primitive(parts, rig)]}]
     inverse = np.tile(np.eye(4), (count, 1, 1))
     inverse[:, 3, :3] = -rig.joints  # column by column, as glTF stores matrices
-    matrices = parts.array(inverse.reshape(-1, 16), "<f4")
+    matrices = parts.array(inverse.reshape(-1, 16), target=None)
     skin = {"inverseBindMatrices": matrices, "joints": list(range(count)), "skeleton": count}
     parts.tree["skins"] = [skin]
     parts.tree["scenes"], parts.tree["scene"] = [{"nodes": [count, count + 1]}], 0
@@ -121,28 +120,25 @@ def _check(rig: RiggedMesh) -> None:
         raise ValueError("skin.weights must be at least 0 and sum to 1 for every vertex")
 
 
-def _nodes(rig: RiggedMesh) -> list[dict[str, Any]]:
-    """The joints as nodes, each from its parent on."""
-    nodes: list[dict[str, Any]] = []
-    for k, (name, joint, parent) in enumerate(zip(rig.names, rig.joints, rig.parents, strict=True)):
-        offset = joint - (rig.joints[parent] if parent >= 0 else 0)
-        children = np.flatnonzero(rig.parents == k).tolist()
-        below = {"children": children} if children else {}
-        nodes.append({"name": name, "translation": offset.tolist()} | below)
-    return nodes
+def _node(rig: RiggedMesh, k: int) -> dict[str, Any]:
+    """A joint as a node, from its parent on."""
+    parent, children = rig.parents[k], np.flatnonzero(rig.parents == k).tolist()
+    offset = rig.joints[k] - (rig.joints[parent] if parent >= 0 else 0)
+    below = {"children": children} if children else {}
+    return {"name": rig.names[k], "translation": offset.tolist()} | below
 
 
 def _primitive(parts: _Parts, rig: RiggedMesh) -> dict[str, Any]:
     """The triangles with their attributes."""
-    position, stored = parts.vertices(rig.vertices), rig.vertices.astype(np.float32)
+    position, stored = parts.array(rig.vertices), rig.vertices.astype(np.float32)
     extent = {"min": stored.min(0).tolist(), "max": stored.max(0).tolist()}
     parts.tree["accessors"][position] |= extent
     return {
         "attributes": {
             "POSITION": position,
-            "NORMAL": parts.vertices(vertex_normals(rig.vertices, rig.faces)),
-            "JOINTS_0": parts.vertices(rig.skin.joints, "<u2"),
-            "WEIGHTS_0": parts.vertices(rig.skin.weights),
+            "NORMAL": parts.array(vertex_normals(rig.vertices, rig.faces)),
+            "JOINTS_0": parts.array(rig.skin.joints, "<u2"),
+            "WEIGHTS_0": parts.array(rig.skin.weights),
         },
         "indices": parts.array(rig.faces.reshape(-1, 1), "<u4", _INDEX_BUFFER),
         "material": 0,
@@ -158,8 +154,10 @@ class _Parts:
         self.tree: dict[str, Any] = {"asset": asset, "accessors": [], "bufferViews": []}
         self.binary = bytearray()
 
-    def array(self, values: np.ndarray, dtype: str, target: int | None = None) -> int:
-        """Adds (N, width) values; returns the accessor."""
+    def array(
+        self, values: np.ndarray, dtype: str = "<f4", target: int | None = _VERTEX_BUFFER
+    ) -> int:
+        """Adds (N, width) values, an attribute of vertices unless told; returns the accessor."""
         data = values.astype(dtype).tobytes()
         view = {"buffer": 0, "byteOffset": len(self.binary), "byteLength": len(data)}
         accessor = {
@@ -173,12 +171,7 @@ class _Parts:
         self.binary += data + b"\0" * (-len(data) % 4)
         return accessor["bufferView"]
 
-    def vertices(self, values: np.ndarray, dtype: str = "<f4") -> int:
-        """As `array`, an attribute of vertices."""
-        return self.array(values, dtype, _VERTEX_BUFFER)
-
     def bytes(self) -> bytes:
-        """The file."""
         self.tree["buffers"] = [{"byteLength": len(self.binary)}]
         text = json.dumps(self.tree, separators=(",", ":")).encode()
         text += b" " * (-len(text) % 4)

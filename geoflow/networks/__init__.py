@@ -22,11 +22,7 @@ NETWORKS: dict[str, tuple[type[nn.Module], type[Any]]] = {
 
 
 def build_network(name: str, **arguments: Any) -> nn.Module:
-    """A network by the name its checkpoint gives.
-
-    Raises:
-        ValueError: unknown name or arguments it does not take.
-    """
+    """A network by its name; raises ValueError for another, or arguments that it does not take."""
     one_of("network", name, NETWORKS)
     width = arguments.get("width", 1)
     if isinstance(width, int) and width < 1:

@@ -51,34 +51,19 @@ def from_overlapping_patches(tokens: Tensor, patch: int, overlap: int) -> Tensor
 
 @dataclass(frozen=True)
 class GridSizes:
-    """Arguments of `GridTransformer`.
+    """Arguments of `GridTransformer`; raises ValueError where patch or overlap do not fit."""
 
-    Attributes:
-        resolution: R, cells a side.
-        patch: side of a patch; R must be a multiple of it.
-        overlap: cells that an output patch reaches into each neighbour.
-        width, depth, hidden: token width, blocks, feed-forward width.
-        bottleneck: rank of the patch embedding.
-        categories: number of labels; label `categories` means none.
-        context_width: width of the condition sequence, or None for a network without one.
-        context_every: cross-attention in every such block.
-        cloud: the condition sequence is a cloud, (B, L, 3) in [-1, 1]^3; `context_width` is width.
-
-    Raises:
-        ValueError: resolution is not a multiple of patch, or the overlap is over half a patch.
-    """
-
-    resolution: int = 64
-    patch: int = 8
-    overlap: int = 2
-    width: int = 320
-    depth: int = 10
-    hidden: int = 832
-    bottleneck: int = 128
-    categories: int = 0
-    context_width: int | None = None
-    context_every: int = 2
-    cloud: bool = False
+    resolution: int = 64  # R, cells a side
+    patch: int = 8  # side of a patch; R must be a multiple of it
+    overlap: int = 2  # cells that an output patch reaches into each neighbour, at most half of it
+    width: int = 320  # of the tokens
+    depth: int = 10  # blocks
+    hidden: int = 832  # feed-forward width
+    bottleneck: int = 128  # rank of the patch embedding
+    categories: int = 0  # number of labels; label `categories` means none
+    context_width: int | None = None  # of the condition sequence, or None for a network without
+    context_every: int = 2  # cross-attention in every such block
+    cloud: bool = False  # the sequence is a cloud, (B, L, 3) in [-1, 1]^3; `context_width` is width
 
     def __post_init__(self) -> None:
         if self.resolution % self.patch:

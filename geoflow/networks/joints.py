@@ -62,16 +62,14 @@ class JointTransformer(PointTransformer):
         with torch.autocast(x.device.type, enabled=False):
             both = torch.cat((reference.float(), x.float()), -1)
             straight = (both[..., None, :] * self.straight.weight).sum(-1)
-        points = self._read(self._embed(reference, x, normal), t, r, cond)
-        way = padded_linear(points, self.head.weight, self.head.bias)
-        return (straight + way.float()).to(x.dtype)
-
-    def _embed(self, reference: Tensor, x: Tensor, normal: Tensor) -> Tensor:
-        """(B, N, width): codes of both points and the normal, in one product."""
+        # codes of both points and the normal, in one product
         one, two = self.code_reference, self.code_noisy
         features = torch.cat((one.features(reference), two.features(x), normal.float()), -1)
         weight = torch.cat((one.linear.weight, two.linear.weight, self.normal.weight), 1)
-        return padded_linear(features, weight, one.linear.bias + two.linear.bias)
+        points = padded_linear(features, weight, one.linear.bias + two.linear.bias)
+        points = self._read(points, t, r, cond)
+        way = padded_linear(points, self.head.weight, self.head.bias)
+        return (straight + way.float()).to(x.dtype)
 
 
 def padded_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

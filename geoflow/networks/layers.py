@@ -129,9 +129,8 @@ class CrossAttention(nn.Module):
         if mask is not None:
             mask = mask[:, None, None, :]
         q = self.q(x).view(b, n, self.heads, -1).transpose(1, 2)
-        k, v = (
-            self.kv(sequence).view(b, sequence.shape[1], 2, self.heads, -1).permute(2, 0, 3, 1, 4)
-        )
+        kv = self.kv(sequence).view(b, sequence.shape[1], 2, self.heads, -1)
+        k, v = kv.permute(2, 0, 3, 1, 4)
         q, k = self.norm_q(q).to(v.dtype), self.norm_k(k).to(v.dtype)
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return self.out(y.transpose(1, 2).reshape(b, n, w))

@@ -44,8 +44,7 @@ class PointCode(nn.Module):
 class Round(nn.Module):
     """Latents read the points, think, and the points read the latents.
 
-    Args:
-        null_token: both readings have a learned token beside what they read, see CrossAttention.
+    With a null token both readings have a learned token beside what they read: `CrossAttention`.
     """
 
     def __init__(
@@ -74,24 +73,15 @@ class Round(nn.Module):
 
 @dataclass(frozen=True)
 class PointSizes:
-    """Arguments of `PointTransformer`.
+    """Arguments of `PointTransformer`."""
 
-    Attributes:
-        width: of points and latents.
-        latents: how many.
-        rounds: readings of the points.
-        blocks: transformer blocks in a round.
-        hidden, point_hidden: feed-forward widths of latents and points.
-        categories: number of labels; label `categories` means none.
-    """
-
-    width: int = 192
-    latents: int = 256
-    rounds: int = 3
-    blocks: int = 2
-    hidden: int = 512
-    point_hidden: int = 384
-    categories: int = 0
+    width: int = 192  # of points and latents
+    latents: int = 256  # how many
+    rounds: int = 3  # readings of the points
+    blocks: int = 2  # transformer blocks in a round
+    hidden: int = 512  # feed-forward width of latents
+    point_hidden: int = 384  # and of points
+    categories: int = 0  # number of labels; label `categories` means none
 
 
 class PointTransformer(Conditioned):

@@ -62,25 +62,14 @@ class PointBlock(nn.Module):
 
 @dataclass(frozen=True)
 class MLPSizes:
-    """Arguments of `PointMLP`.
+    """Arguments of `PointMLP`; raises ValueError where channels is neither 3 nor 6."""
 
-    Attributes:
-        channels: C, 3 for positions, 6 with colours.
-        width, depth: of the residual blocks.
-        time_width: of the time embedding.
-        waves: of the Fourier code of positions, each as sine and cosine.
-        max_rate: the fastest wave, radians a unit of the scaled input.
-
-    Raises:
-        ValueError: channels is neither 3 nor 6.
-    """
-
-    channels: int = 3
-    width: int = 512
-    depth: int = 6
-    time_width: int = 256
-    waves: int = 256
-    max_rate: float = 200.0
+    channels: int = 3  # C, 3 for positions, 6 with colours
+    width: int = 512  # of the residual blocks
+    depth: int = 6  # how many blocks
+    time_width: int = 256  # of the time embedding
+    waves: int = 256  # of the Fourier code of positions, each as sine and cosine
+    max_rate: float = 200.0  # the fastest wave, radians a unit of the scaled input
 
     def __post_init__(self) -> None:
         if self.channels not in (3, 6):

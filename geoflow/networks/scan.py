@@ -13,11 +13,8 @@ class CloudEncoder(nn.Module):
     """Points of a surface as a sequence for cross-attention, and as features of their patches.
 
     A point's own patch hears of it directly: the network need not learn where the points are. The
-    order of the points does not matter, nor how often one of them is repeated.
-
-    Args:
-        width: of the features.
-        side: patches along an axis of the cube [-1, 1]^3.
+    order of the points does not matter, nor how often one of them is repeated. The cube [-1, 1]^3
+    has `side` patches along an axis; features are `width` wide.
     """
 
     def __init__(self, width: int, side: int) -> None:
@@ -31,15 +28,11 @@ class CloudEncoder(nn.Module):
         self.spread = zeroed(nn.Linear(width, width))
 
     def forward(self, points: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Encodes clouds.
+        """(B, L, 3) points -> their features (B, L, width), and those of patches.
 
-        Args:
-            points: (B, L, 3) in the cube; outside of it they count as on its faces.
-            mask: (B, L) bool, True where a point is real; None = everywhere.
-
-        Returns:
-            (B, L, width) features of the points, and (B, side^3, width) of the patches, in the
-            order of `geoflow.networks.grid.to_patches`: zero where a patch holds no point.
+        Points outside of the cube count as on its faces; `mask` (B, L) is True where one is real.
+        Features of patches are (B, side^3, width), in the order of
+        `geoflow.networks.grid.to_patches`: zero where a patch holds no point.
         """
         at = (points.float().clamp(-1, 1) + 1) * (self.side / 2)
         cell = at.floor().clamp(max=self.side - 1)
@@ -50,10 +43,8 @@ class CloudEncoder(nn.Module):
         real = torch.ones_like(patch, dtype=torch.bool) if mask is None else mask
         with torch.autocast(points.device.type, enabled=False):
             weight = real.float()[..., None]
-            sums = torch.zeros(
-                len(points), self.side**3, feature.shape[-1] + 1, device=points.device
-            )
             values = torch.cat((feature.float() * weight, weight), -1)
+            sums = values.new_zeros(len(points), self.side**3, values.shape[-1])
             sums = sums.scatter_add(1, patch[..., None].expand_as(values), values)
             count = sums[..., -1:]
             mean = sums[..., :-1] / count.clamp(min=1)

@@ -23,19 +23,12 @@ LEAST_DEVIATION = 0.02  # of colours in [0, 1]: one colour all over must not be 
 
 @dataclass(frozen=True)
 class Frame:
-    """Between the mesh's own frame and the network's, of zero mean and unit variance.
+    """Between the mesh's own frame and the network's, of zero mean and unit variance."""
 
-    Attributes:
-        centre: (3,) mean of the surface, in the mesh's unit.
-        scale: root mean square deviation of a coordinate, in the mesh's unit; one for all axes.
-        colour_mean: (3,) of the surface in [0, 1], or None for a cloud without colours.
-        colour_std: root mean square deviation of a channel.
-    """
-
-    centre: list[float]
-    scale: float
-    colour_mean: list[float] | None = None
-    colour_std: float = 1.0
+    centre: list[float]  # (3,) mean of the surface, in the mesh's unit
+    scale: float  # root mean square deviation of a coordinate, in that unit; one for all axes
+    colour_mean: list[float] | None = None  # (3,) in [0, 1], or None for a cloud without colours
+    colour_std: float = 1.0  # root mean square deviation of a channel
 
     @property
     def channels(self) -> int:
@@ -54,10 +47,8 @@ class SurfaceSource(Source):
     """Points of a surface, evenly by area and never twice the same.
 
     Args:
-        vertices: (V, 3) in any unit.
-        faces: (F, 3) indices.
-        device: where points are drawn.
-        colours: of the faces, or None.
+        vertices, faces: (V, 3) in any unit, (F, 3) indices.
+        device, colours: where points are drawn; of the faces, or None.
 
     Raises:
         ValueError: the mesh has no area.
@@ -76,8 +67,7 @@ class SurfaceSource(Source):
         total = total_area(areas)
         keep = areas > 0  # so that no draw, however it rounds, falls on a face without area
         corners, areas = corners[keep], areas[keep]
-        self.categories: list[str] = []
-        self.device, self.area, self.faces = device, total, int(keep.sum())
+        self.categories, self.device, self.area, self.faces = [], device, total, len(areas)
         centre, scale = _mean_and_deviation(corners, areas)
         self.frame = Frame(centre.tolist(), scale)
         self.cumulative = torch.from_numpy(np.cumsum(areas)).to(device)
@@ -157,8 +147,7 @@ def _mean_and_deviation(
 def _look_up(texels: Tensor, pictures: Tensor, at: Tensor) -> Tensor:
     """(T, 3) uint8, (N, 3) picture of each, (N, 2) coordinates -> (N, 3) in [0, 1], bilinear."""
     first, width, height = pictures.unbind(1)
-    x = at[:, 0] * width - 0.5
-    y = (1 - at[:, 1]) * height - 0.5
+    x, y = at[:, 0] * width - 0.5, (1 - at[:, 1]) * height - 0.5
     left, top = x.floor(), y.floor()
     fx, fy = (x - left)[:, None], (y - top)[:, None]
     columns = [(left.long() + i) % width for i in (0, 1)]
@@ -172,10 +161,8 @@ def read_shape(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], Colours | None]:
     """A mesh file, or an .npz of arrays -> vertices (V, 3), faces (F, 3), colours or None.
 
-    Args:
-        path: .glb, .obj, .ply, .stl, .3mf, .off; or .npz with `vertices`, `faces` and perhaps
-            `colours` (V, 3), RGB in [0, 1].
-        texture: read colours too.
+    A file is .glb, .obj, .ply, .stl, .3mf or .off; or .npz with `vertices`, `faces` and perhaps
+    `colours` (V, 3), RGB in [0, 1]. `texture` reads colours too.
 
     Raises:
         ValueError: the file is missing, damaged, without faces or, with `texture`, without colours.

@@ -23,8 +23,6 @@ from geoflow.model.model import FlowModel
 from geoflow.surface.data import Frame
 
 BLOCK = 16_384  # points that are made at a time, and whose noise is drawn together
-
-
 Triple = Annotated[list[Number], Field(min_length=3, max_length=3)]
 
 
@@ -55,9 +53,7 @@ class SurfaceModel(FlowModel):
         16,384 numbered from 0, and a block is always computed whole.
 
         Args:
-            n: points in all, at least 1.
-            steps: network calls a point, at least 1.
-            seed: not negative.
+            n, steps, seed: points in all, at least 1; network calls a point, too; not negative.
             cumulative: see `FlowModel.carry`.
 
         Yields:

@@ -39,11 +39,8 @@ def shape_distribution(form: str = "EDM") -> Recipe:
     of its pairs go from pure noise or to the data. Data predictions have EDM's preconditioning on
     either schedule; a normalised surface has standard deviation 1.
 
-    Args:
-        form: "EDM", "x1-FM" or "u-FM".
-
     Raises:
-        ValueError: another form.
+        ValueError: a form but "EDM", "x1-FM" and "u-FM".
     """
     one_of("form", form, SURFACE_FORMS)
     name, arguments, times, lead, score = SURFACE_FORMS[form]

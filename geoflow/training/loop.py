@@ -117,13 +117,8 @@ def recipe_for_minutes(
 
     The learning rate must know where the run ends, so steps are measured before it: those with
     r = t alone and those with r > t, after one of each, which compiles and starts the pool of
-    paths. What that takes comes on top.
-
-    Args:
-        recipe: what will be trained; its steps do not matter.
-        minutes: of the steps, above 0.
-        source, accelerator: see `Trainer`.
-        compile: as the run will do.
+    paths. What that takes comes on top. For `source` and `accelerator` see `Trainer`; the recipe's
+    own steps do not matter.
     """
     trainer, seconds = Trainer(recipe, source, 0, accelerator), []
     if compile:
@@ -154,11 +149,7 @@ def _seconds(trainer: Trainer, count: int) -> float:
 
 
 def settings_of(run: Path) -> list[str]:
-    """The --set options that a run was started with, its length among them.
-
-    Raises:
-        ValueError: the folder has no recipe.json that says so.
-    """
+    """The --set options, and the length, of a run; raises ValueError without a good recipe.json."""
     path = run / RECIPE
     try:
         stored = json.loads(path.read_text("utf-8"))
@@ -188,9 +179,8 @@ def run_training(trainer: Trainer, run: Path, options: RunOptions, draw: Draw | 
     """Trains until the recipe's steps or the minutes are over; saves at the end and on Ctrl-C.
 
     Args:
-        trainer: fresh, or resumed.
+        trainer, options: fresh, or resumed; limits and intervals.
         run: folder for state, checkpoint, log.csv and samples/.
-        options: limits and intervals.
         draw: draws samples; called every few minutes by the main process.
 
     Returns:
@@ -198,9 +188,8 @@ def run_training(trainer: Trainer, run: Path, options: RunOptions, draw: Draw | 
     """
     if trainer.main:
         (run / "samples").mkdir(parents=True, exist_ok=True)
-        described = trainer.recipe.described() | {
-            "set": [s for s in options.settings if not s.startswith("steps=")]
-        }
+        settings = [s for s in options.settings if not s.startswith("steps=")]
+        described = trainer.recipe.described() | {"set": settings}
         write_atomically(run / RECIPE, json.dumps(described, indent=2).encode())
     trainer.accelerator.wait_for_everyone()
     log = Log(run, trainer.step, options.tensorboard) if trainer.main else None

@@ -5,31 +5,29 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from inspect import signature
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 from geoflow.checks import ArgumentError, at_least, one_of
 from geoflow.data.source import Source
 from geoflow.flow.objective import Loss, TimeSampling
 from geoflow.flow.targets import Residual, Targets
+from geoflow.flow.transport import Transport
+from geoflow.networks import NETWORKS
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a run with a learning rate that rises, stays and falls to zero.
+    """A part of a run with a learning rate that rises, stays and falls to zero."""
 
-    Attributes:
-        steps: optimiser steps.
-        instant: share of the stage, from its start, that trains r = t only.
-        learning_rate, warmup, decay: peak of AdamW's rate, steps of its rise, and the share of the
-            stage over which it falls linearly to zero at the end.
-    """
-
-    steps: int
-    instant: float = 0.35
-    learning_rate: float = 6e-4
-    warmup: int = 1000
-    decay: float = 0.4
+    steps: int  # of the optimiser
+    instant: float = 0.35  # share of the stage, from its start, that trains r = t only
+    learning_rate: float = 6e-4  # the peak of AdamW's
+    warmup: int = 1000  # steps of its rise
+    decay: float = 0.4  # share of the stage over which it falls linearly to zero at the end
 
     def __post_init__(self) -> None:
         if self.steps < 1:
@@ -140,9 +138,7 @@ class Recipe:
         """The same run in so many steps; every stage keeps its share."""
         if steps < len(self.stages):
             raise ValueError(f"steps must be at least {len(self.stages)}, one a stage; got {steps}")
-        ends = [0]
-        for stage in self.stages:
-            ends.append(ends[-1] + stage.steps)
+        ends = [0, *accumulate(stage.steps for stage in self.stages)]
         ends = [max(i, round(end * steps / ends[-1])) for i, end in enumerate(ends)]
         stages = zip(self.stages, ends, ends[1:], strict=False)
         return replace(self, stages=tuple(replace(s, steps=b - a) for s, a, b in stages))
@@ -155,11 +151,9 @@ class Recipe:
 def set_fields(recipe: Recipe, settings: Iterable[str]) -> Recipe:
     """A recipe with some values changed, as `geoflow train --set NAME=VALUE` does.
 
-    Args:
-        recipe: to start from.
-        settings: "name=value" each. A name is a field of the recipe, of all its stages, its times,
-            loss or targets, or an argument of its network, transport or source; "steps" is the
-            length of the whole run, in which stages keep their share. A value is JSON, or a word.
+    Settings are "name=value" each. A name is a field of the recipe, of all its stages, its times,
+    loss or targets, or an argument of its network, transport or source; "steps" is the length of
+    the whole run, in which stages keep their share. A value is JSON, or a word.
 
     Raises:
         ArgumentError: no such name, or a value of another kind.
@@ -168,10 +162,9 @@ def set_fields(recipe: Recipe, settings: Iterable[str]) -> Recipe:
         name, equals, text = setting.partition("=")
         if not equals:
             raise ArgumentError(f"--set must be NAME=VALUE, such as batch=64; got {setting!r}")
-        try:
+        value: Any = text
+        with suppress(ValueError):
             value = json.loads(text)
-        except ValueError:
-            value = text
         try:
             recipe = _set(recipe, name, value)
         except ValueError as error:
@@ -180,7 +173,6 @@ def set_fields(recipe: Recipe, settings: Iterable[str]) -> Recipe:
 
 
 GROUPS = ("times", "loss", "targets")
-TABLES = ("network_arguments", "transport_arguments", "source_arguments")
 FIXED = ("name", "summary", "network", "transport", "cost", "score", "needs", "options")
 
 
@@ -218,8 +210,8 @@ def _like(name: str, value: Any, example: Any) -> Any:
     """A value of the kind of the one that was there; None may be a number."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if isinstance(example, bool | str):
-        good, what = isinstance(value, type(example)), "true or false"
-        what = what if isinstance(example, bool) else "a word"
+        good = isinstance(value, type(example))
+        what = "true or false" if isinstance(example, bool) else "a word"
     elif isinstance(example, int):
         good, what = isinstance(value, int) and number, "a whole number"
     else:
@@ -232,12 +224,7 @@ def _like(name: str, value: Any, example: Any) -> Any:
 
 def _tables(recipe: Recipe) -> dict[str, set[str]]:
     """The arguments that network, transport and source take."""
-    from inspect import signature
-
-    from geoflow.flow.transport import Transport
-    from geoflow.networks import NETWORKS
-
     network = {f.name for f in fields(NETWORKS[recipe.network][1])}
     forms = {f.name for f in fields(Transport)} - {"prediction", "schedule"}
     opened = set(signature(recipe.source.open).parameters) - {"folder", "device", "split"}
-    return dict(zip(TABLES, (network, forms, opened), strict=True))
+    return {"network_arguments": network, "transport_arguments": forms, "source_arguments": opened}

@@ -49,11 +49,7 @@ def start_processes(device: torch.device) -> Accelerator:
 class Trainer:
     """The state of a run: network, its average, optimiser, step. A `geoflow.flow.targets.Run`.
 
-    Args:
-        recipe: what to train.
-        source: batches.
-        seed: of the whole run.
-        accelerator: from `start_processes`.
+    The seed is that of the whole run, the accelerator from `start_processes`.
 
     Raises:
         ValueError: a negative seed.
@@ -301,11 +297,7 @@ class Trainer:
 def _read_state(
     run: Path, want: dict[str, str], device: torch.device
 ) -> tuple[dict[str, str], dict[str, dict[str, Tensor]]]:
-    """The meta data, which must hold what is wanted, and group -> name -> tensor.
-
-    Raises:
-        ValueError: no state there, a broken one, or one that is not as wanted.
-    """
+    """The meta data, which must hold what is wanted, and group -> name -> tensor."""
     path = run / STATE
     if not path.is_file():
         raise ValueError(f"--resume needs {path}; it does not exist; start without --resume")
