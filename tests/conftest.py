@@ -1,4 +1,4 @@
-"""One thread a worker, and a points checkpoint that needs no training."""
+"""One thread a worker, no GPU tests without a GPU, and a points checkpoint without training."""
 
 import os
 from collections.abc import Callable
@@ -20,6 +20,13 @@ def pytest_configure() -> None:
     if "PYTEST_XDIST_WORKER" in os.environ:
         torch.set_num_threads(1)
         os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that tests start
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="there is no CUDA device"))
 
 
 def _write(folder: Path, transport: str = "EDM") -> Path:
