@@ -1,5 +1,6 @@
-"""A points checkpoint that needs no training, for several files."""
+"""One thread a worker, no GPU tests without a GPU, and a points checkpoint without training."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,20 @@ from geoflow.networks import build_network
 METRES = {"chair": 1.0, "lamp": 0.5, "vase": 0.25}
 ARGUMENTS = {"width": 64, "latents": 8, "rounds": 1, "blocks": 1, "hidden": 32,
              "point_hidden": 32, "categories": 3}  # fmt: skip
+
+
+def pytest_configure() -> None:
+    """Two workers with two threads each on two cores would mostly wait for one another."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        torch.set_num_threads(1)
+        os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that tests start
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="there is no CUDA device"))
 
 
 def _write(folder: Path, transport: str = "EDM") -> Path:
