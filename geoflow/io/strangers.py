@@ -1,17 +1,27 @@
 """Strangers' files, read in another process that may crash, hang or eat memory alone.
 
-`read_user_mesh(path)` and `read_user_cloud(path)` are what a server calls. The child runs
-`export.read_mesh` or `export.read_cloud` (trimesh, nothing processed, no references followed) under
-limits of time and memory and sends arrays back; what arrives is validated again.
+`read_user_mesh(path)` and `read_user_cloud(path)` are what a server calls. A fork server that has
+imported trimesh forks for every file. The fork runs `export.read_mesh` or `export.read_cloud`
+(nothing processed, no references followed) under limits of time and memory and sends arrays back;
+what arrives is validated again.
 """
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import functools
 import io
+import json
+import multiprocessing
 import os
 import pathlib
+import signal
+import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +33,10 @@ from geoflow.io.meshes import PathLike, read_cloud, read_mesh
 MAX_FACES = 2_000_000
 DRAWN, MAX_POINTS = 20_000, 1_000_000
 """Points that a mesh gives; points that are kept of a larger cloud, drawn at random."""
-REFUSED = 3  # exit code of a child that says why on stderr
+MAX_ANSWER = 1 << 29  # bytes
+REFUSED, LATE = 3, 4  # codes of a child: it says why; it took too long
+FORKS = hasattr(os, "fork") and hasattr(socket, "send_fds")
+_ASKING = threading.Lock()
 
 
 class UserCloud(NamedTuple):
@@ -86,27 +99,97 @@ def _in_child(what: str, path: PathLike, seconds: float, megabytes: int, memory_
         raise ValueError(
             f"{path.name}: must be at most {megabytes} MB; it is {size / 2**20:.1f} MB; simplify it"
         )
-    command = [sys.executable, "-m", __name__, what, str(path), str(seconds), str(memory_gb)]
-    # The child finds this very geoflow, installed or not, and starts few threads.
+    request = json.dumps([what, str(path), seconds, memory_gb]).encode()
+    code, answer = (_ask_fork if FORKS else _ask_fresh)(request, seconds)
+    if code == LATE:
+        raise ValueError(
+            f"{path.name}: must be readable within {seconds:g} s; it was not; simplify it"
+        )
+    if code == REFUSED:
+        raise ValueError(" ".join(answer[:1000].decode("utf-8", "replace").split()))
+    if code != 0:
+        raise ValueError(
+            f"{path.name}: must be a sound file; reading it failed (code {code}, "
+            "out of time, memory or broken); export it again"
+        )
+    return np.load(io.BytesIO(answer), allow_pickle=False)
+
+
+def _start(*arguments: str, **options: Any) -> Any:
+    """An interpreter that runs this file with this very geoflow, installed or not; few threads."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     known = (str(pathlib.Path(__file__).resolve().parents[2]), environment.get("PYTHONPATH"))
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, known))
-    try:
-        child = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, env=environment
-        )
-    except subprocess.TimeoutExpired:
-        raise ValueError(
-            f"{path.name}: must be readable within {seconds:g} s; it was not; simplify it"
-        ) from None
-    if child.returncode == REFUSED:
-        raise ValueError(child.stderr.decode("utf-8", "replace").strip().splitlines()[-1])
-    if child.returncode != 0:
-        raise ValueError(
-            f"{path.name}: must be a sound file; reading it failed (code {child.returncode}, "
-            "out of time, memory or broken); export it again"
-        )
-    return np.load(io.BytesIO(child.stdout), allow_pickle=False)
+    command = [sys.executable, "-P", "-m", "geoflow.io.strangers", *arguments]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, **options)
+
+
+def _ask_fresh(request: bytes, seconds: float) -> tuple[int, bytes]:
+    """Exit code and words of an interpreter of its own, where nothing can be forked."""
+    with _start(stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        try:
+            answer = child.communicate(request, seconds)[0]
+        except subprocess.TimeoutExpired:
+            child.kill()
+            return LATE, b""
+    return child.returncode, answer
+
+
+def _ask_fork(request: bytes, seconds: float) -> tuple[int, bytes]:
+    """Exit code and words of a fork of the fork server."""
+    answer, (ours, theirs) = bytearray(), socket.socketpair()
+    ours.settimeout(seconds + 30.0)  # the fork is ended before, unless all hangs
+    with contextlib.suppress(OSError), ours:
+        with theirs, _ASKING:
+            if _server()[0].poll() is not None:  # somebody ended it
+                _server()[1].close()
+                _server.cache_clear()
+            socket.send_fds(_server()[1], [b"."], [theirs.fileno()])
+        ours.sendall(request)
+        ours.shutdown(socket.SHUT_WR)
+        while len(answer) <= MAX_ANSWER and (part := ours.recv(1 << 20)):
+            answer += part
+    whole = 4 <= len(answer) <= MAX_ANSWER
+    return int.from_bytes(answer[-4:], "big", signed=True) if whole else 1, bytes(answer[:-4])
+
+
+@functools.cache
+def _server() -> tuple[Any, socket.socket]:
+    """The fork server and where it takes connections; it ends when that is closed."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        known = {"stdout": subprocess.DEVNULL, "pass_fds": (fd := theirs.fileno(),)}
+        process = _start(str(fd), stdin=subprocess.DEVNULL, start_new_session=True, **known)
+    atexit.register(lambda: (process.kill(), process.wait(), ours.close()))
+    return process, ours
+
+
+def _serve(control: socket.socket) -> None:
+    """The fork server: for every connection a fork that watches another fork read a file."""
+    import trimesh  # noqa: F401 - here, not in every fork
+
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # those that end leave no zombies
+    while fds := socket.recv_fds(control, 1, 1)[1]:
+        if os.fork() == 0:
+            control.close()
+            _watch(socket.socket(fileno=fds[0]))
+            os._exit(0)
+        os.close(fds[0])
+
+
+def _watch(connection: socket.socket) -> None:
+    """Sends what a fork says of a file, then how the fork ended."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    with connection.makefile("rb") as file:
+        request = json.load(file)
+    context: Any = multiprocessing.get_context("fork")
+    reader = context.Process(target=_child, args=(connection.sendall, *request))
+    reader.start()
+    reader.join(request[2])
+    code = LATE if reader.exitcode is None else reader.exitcode
+    reader.kill()
+    reader.join()
+    connection.sendall(code.to_bytes(4, "big", signed=True))
 
 
 def _limit(seconds: float, memory_gb: float) -> None:
@@ -138,24 +221,27 @@ def _read(what: str, path: str) -> dict[str, Any]:
     return {"vertices": vertices, "faces": faces}
 
 
-def _child(what: str, path: str, seconds: str, memory_gb: str) -> int:
+def _child(
+    say: Callable[[bytes], Any], what: str, path: str, seconds: float, memory_gb: float
+) -> None:
     name = pathlib.Path(path).name
     try:
-        _limit(float(seconds), float(memory_gb))
+        _limit(seconds, memory_gb)
         buffer = io.BytesIO()
         np.savez(buffer, **_read(what, path))
-        sys.stdout.buffer.write(buffer.getvalue())
+        return say(buffer.getvalue())
     except ValueError as error:
-        reason = " ".join(str(error).split()).replace(f"{str(path)!r}", name)
+        reason = " ".join(str(error).split()).replace(f"{path!r}", name)
     except MemoryError:
         reason = f"{name}: must fit in {memory_gb} GB of memory; it does not; simplify it"
     except RecursionError:
         reason = f"{name}: must not be nested so deep; export it again"
-    else:
-        return 0
-    print(reason, file=sys.stderr)
-    return REFUSED
+    say(reason.encode("utf-8", "replace"))
+    raise SystemExit(REFUSED)
 
 
 if __name__ == "__main__":
-    raise SystemExit(_child(*sys.argv[1:]))
+    if FORKS:
+        _serve(socket.socket(fileno=int(sys.argv[1])))
+    else:
+        _child(sys.stdout.buffer.write, *json.load(sys.stdin))

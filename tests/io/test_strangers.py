@@ -2,8 +2,13 @@
 
 import contextlib
 import json
+import os
+import signal
 import struct
+import subprocess
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -55,10 +60,14 @@ def test_size_and_absence(tmp_path):
         read_user_mesh(large, megabytes=1)
 
 
-def test_the_time_limit_ends_the_child(tmp_path):
-    path = tmp_path / "long.obj"
+def long_to_read(path):
     rows = "".join(f"v {i} 0 0\n" for i in range(300_000))
     path.write_text(rows + "f 1 2 3\n" * 300_000)
+    return path
+
+
+def test_the_time_limit_ends_the_child(tmp_path):
+    path = long_to_read(tmp_path / "long.obj")
     begin = time.monotonic()
     with pytest.raises(ValueError, match=r"within 0\.3 s"):
         read_user_mesh(path, seconds=0.3)
@@ -132,3 +141,83 @@ def test_bad_clouds_are_one_line(tmp_path, name, data, word):
     with pytest.raises(ValueError, match=word) as caught:
         read_user_cloud(path)
     assert "\n" not in str(caught.value) and str(tmp_path) not in str(caught.value)
+
+
+def test_ten_threads_read_ten_files_at_once(tmp_path):
+    whole = [trimesh.creation.icosphere(2, radius=i + 1.0) for i in range(10)]
+    paths = [tmp_path / f"{i}.stl" for i in range(10)]
+    for mesh, path in zip(whole, paths, strict=True):
+        mesh.export(path)
+    (tmp_path / "broken.glb").write_bytes(b"junk")
+    with ThreadPoolExecutor(11) as pool:
+        broken = pool.submit(read_user_mesh, tmp_path / "broken.glb")
+        for i, (_, faces) in enumerate(pool.map(read_user_mesh, paths)):
+            assert len(faces) == len(whole[i].faces)
+        sizes = [np.abs(vertices).max() for vertices, _ in pool.map(read_user_mesh, paths)]
+    np.testing.assert_allclose(sizes, 1e-3 * np.arange(1, 11), rtol=1e-5)
+    assert isinstance(broken.exception(), ValueError)
+
+
+forks = pytest.mark.skipif(not userfiles.FORKS, reason="nothing can be forked here")
+
+
+@forks
+def test_only_the_first_file_waits_for_trimesh(tmp_path):
+    trimesh.creation.box().export(tmp_path / "a.glb")
+    read_user_mesh(tmp_path / "a.glb")
+    begin = time.monotonic()
+    read_user_mesh(tmp_path / "a.glb")
+    middle = time.monotonic()
+    subprocess.run([sys.executable, "-c", "import trimesh"], check=True)
+    assert middle - begin < 0.5 * (time.monotonic() - middle)
+
+
+def children(of):
+    """Ids of a process's children, zombies included."""
+    rows = subprocess.run(["ps", "-eo", "ppid=,pid="], capture_output=True, text=True).stdout
+    pairs = (row.split() for row in rows.splitlines())
+    return [int(pid) for parent, pid in pairs if int(parent) == of]
+
+
+def wait_for(what):
+    until = time.monotonic() + 10
+    while not (found := what()):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    return found
+
+
+@forks
+def test_what_ends_one_reading_ends_no_other(tmp_path):
+    """The reader of a file is killed, then the fork server; the next file is read."""
+    trimesh.creation.box().export(tmp_path / "a.glb")
+    read_user_mesh(tmp_path / "a.glb")
+    server = userfiles._server()[0]
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(read_user_mesh, long_to_read(tmp_path / "long.obj"))
+        readers = wait_for(lambda: [r for w in children(server.pid) for r in children(w)])
+        os.kill(readers[0], signal.SIGSEGV)
+        with pytest.raises(ValueError, match=r"long\.obj: must be a sound file.*\(code -11"):
+            held.result()
+    wait_for(lambda: not children(server.pid))
+    assert len(read_user_mesh(tmp_path / "a.glb")[1]) == 12
+    assert userfiles._server()[0] is server
+    server.kill()
+    server.wait()
+    assert len(read_user_mesh(tmp_path / "a.glb")[1]) == 12
+
+
+@forks
+def test_a_script_is_not_run_again_and_leaves_no_process(tmp_path):
+    """As a user writes it, without `if __name__ == "__main__"`; what a file says is not shown."""
+    trimesh.creation.box().export(tmp_path / "a.glb")
+    script = "import sys, geoflow.io.strangers as s; print('once', flush=True)\n"
+    script += "s.read_user_mesh(sys.argv[1]); print(s._server()[0].pid)"
+    (tmp_path / "script.py").write_text(script)
+    command = [sys.executable, "-W", "error", tmp_path / "script.py", tmp_path / "a.glb"]
+    known = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(command, capture_output=True, text=True, env=known, check=True)
+    once, server = done.stdout.split()
+    assert (once, done.stderr) == ("once", "")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(server), 0)
