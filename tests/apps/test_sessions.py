@@ -9,8 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import trimesh
 
-pytest.importorskip("gradio", reason='the app needs gradio: pip install ".[app]"')
-
 from geoflow import Noise
 from geoflow.geometry import describe
 from geoflow_app.server import frames as frames_module

@@ -4,17 +4,19 @@ import math
 
 import pytest
 import torch
-from diffusers import (
-    DDIMScheduler,
-    EDMEulerScheduler,
-    EulerDiscreteScheduler,
-    FlowMatchEulerDiscreteScheduler,
-)
 
 from geoflow.flow.sampling import Guidance, sample, sample_heun, time_grid
 from geoflow.flow.transport import EDM, get_transport
 
 STEPS = 12
+
+
+@pytest.fixture(scope="module")
+def diffusers():
+    """Imported here: collecting the tests should not take its two seconds."""
+    import diffusers
+
+    return diffusers
 
 
 @pytest.fixture
@@ -46,11 +48,11 @@ def raw(net, x, tau: float) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(("name", "kind"), [("data-vp", "sample"), ("noise-vp", "epsilon")])
-def test_ddim(name, kind, net, noise):
+def test_ddim(diffusers, name, kind, net, noise):
     transport = get_transport(name)
     grid = time_grid(transport, STEPS)
     abar = torch.exp(-0.1 * grid - 9.95 * grid**2).flip(0)  # linear betas of DDPM, data end first
-    scheduler = DDIMScheduler(
+    scheduler = diffusers.DDIMScheduler(
         num_train_timesteps=STEPS,
         trained_betas=(1 - abar[1:] / abar[:-1]).tolist(),
         prediction_type=kind,
@@ -67,8 +69,10 @@ def test_ddim(name, kind, net, noise):
     assert not torch.allclose(sample(transport, net, noise, grid), ours, rtol=0.01)
 
 
-def test_edm_with_its_preconditioning_and_karras_grid(net, noise):
-    scheduler = EDMEulerScheduler(sigma_min=0.002, sigma_max=80.0, sigma_data=0.5, rho=7.0)
+def test_edm_with_its_preconditioning_and_karras_grid(diffusers, net, noise):
+    scheduler = diffusers.EDMEulerScheduler(
+        sigma_min=0.002, sigma_max=80.0, sigma_data=0.5, rho=7.0
+    )
     scheduler.set_timesteps(STEPS + 1)  # its last step, on to sigma = 0, is left out
     grid = time_grid(EDM, STEPS)
     assert torch.allclose(scheduler.sigmas[:-1].double(), grid, rtol=1e-5)
@@ -82,10 +86,12 @@ def test_edm_with_its_preconditioning_and_karras_grid(net, noise):
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # in diffusers
-def test_euler_in_sigma_with_noise_prediction(net, noise):
+def test_euler_in_sigma_with_noise_prediction(diffusers, net, noise):
     transport = get_transport("noise-ve")
     grid = time_grid(transport, STEPS)
-    scheduler = EulerDiscreteScheduler(prediction_type="epsilon", timestep_spacing="trailing")
+    scheduler = diffusers.EulerDiscreteScheduler(
+        prediction_type="epsilon", timestep_spacing="trailing"
+    )
     scheduler.set_timesteps(sigmas=grid.tolist())
     assert torch.allclose(scheduler.sigmas.double(), grid, rtol=1e-5)
     x = noise * 80.0
@@ -97,11 +103,11 @@ def test_euler_in_sigma_with_noise_prediction(net, noise):
     agree(sample(transport, net, noise, grid, cumulative=False), x)
 
 
-def test_flow_matching_is_euler(net, noise):
+def test_flow_matching_is_euler(diffusers, net, noise):
     """Against diffusers (whose velocity points to the noise) and against four lines of Euler."""
     transport = get_transport("velocity-linear")
     ours = sample(transport, net, noise, time_grid(transport, STEPS), cumulative=False)
-    scheduler = FlowMatchEulerDiscreteScheduler()
+    scheduler = diffusers.FlowMatchEulerDiscreteScheduler()
     scheduler.set_timesteps(sigmas=[1 - k / STEPS for k in range(STEPS)])
     x = y = noise
     for k, t in enumerate(scheduler.timesteps):
