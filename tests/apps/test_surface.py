@@ -228,8 +228,10 @@ def test_shapes_by_way_of_clouds_are_those_of_the_command_line(tmp_path, tiny, t
 def test_no_tab_without_a_network_that_reads_clouds():
     from types import SimpleNamespace
 
-    from geoflow_app.tabs import surface
+    import gradio_app
 
+    with gradio_app.without_stubs():
+        from geoflow_app.tabs import surface
     for reads in (True, False):
         studio = SimpleNamespace(generator=SimpleNamespace(reads_clouds=reads))
         assert surface.ready(SimpleNamespace(studio=studio)) is reads
