@@ -302,6 +302,7 @@ def test_the_other_tabs(watched):
     assert f'APP = "{watched.url.rstrip("/")}"' in code and "import bpy" in code
 
 
+@pytest.mark.slow
 def test_a_surface_from_the_points_of_the_example(watched, tmp_path):
     page = watched.page
     page.get_by_role("tab", name="Surface from points").click()

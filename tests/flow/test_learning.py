@@ -13,7 +13,7 @@ from loading import load_module
 from geoflow.model.batches import single_threaded_torch
 
 toy = load_module("toy", Path(__file__).parents[2] / "benchmarks" / "toy.py")
-STEPS, WITHIN = 2500, 4 * toy.STD
+STEPS, WITHIN = 2000, 4 * toy.STD
 CALLS = {"1": (1, True), "2": (2, True), "4": (4, True), "r=t 1": (1, False), "r=t 50": (50, False)}
 
 

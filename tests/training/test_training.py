@@ -486,6 +486,7 @@ def command(script: Path, folder: Path, run: Path, steps: int, *more: str) -> li
     return [str(script), str(Path(__file__).parent), str(folder), str(run), str(steps), *more]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_kill_9_and_resume(folder, tmp_path):
     """Killed at any moment (also while saving); the end is the same as without the kill."""
