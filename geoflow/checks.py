@@ -31,7 +31,7 @@ def at_least(name: str, value: float, least: float) -> None:
 
 def one_of(name: str, value: Any, choices: Iterable[Any]) -> None:
     """Raises ArgumentError unless value is one of the choices; lists them and the nearest."""
-    known = list(choices)
+    known = [*dict.fromkeys(choices)]
     if value not in known:
         typed = value.lower() if isinstance(value, str) else ""
         near = difflib.get_close_matches(typed, map(str, known), n=1, cutoff=0.5)

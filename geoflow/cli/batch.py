@@ -123,7 +123,7 @@ class Batch:
                     self.save()
                 yield entry
         finally:
-            self.save()
+            self.save() if self.shapes else (self.folder / MANIFEST).unlink(missing_ok=True)
 
     def save(self) -> None:
         """Writes the manifest, atomically."""

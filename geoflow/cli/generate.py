@@ -44,7 +44,7 @@ class Options:
     format: MeshFormat = option(
         MeshFormat.obj, "Of the files; with --backbone points, ply is the cloud itself."
     )
-    out: Path = option(Path("outputs"), "Folder for the shapes.")
+    out: Path = option(Path("outputs"), "Folder for the shapes.", "--out", "-o")
     device: Where = Device.auto
     backbone: Backbone = option(
         Backbone.grid,

@@ -69,8 +69,9 @@ def train(o: Options) -> None:
     from geoflow.recipes import get_recipe
 
     recipe = get_recipe(o.recipe)
-    if (o.out / "state.safetensors").exists() and not o.resume:
-        raise ValueError(f"{o.out} holds a run; continue it with --resume or use another --out")
+    for name in () if o.resume else ("state.safetensors", "recipe.json", "log.csv", "checkpoint"):
+        if (o.out / name).exists():
+            raise ValueError(f"{o.out} holds a run; continue it with --resume or use another --out")
     from geoflow.model.checkpoint import checkpoint_folder, load_checkpoint
     from geoflow.model.device import pick_device
     from geoflow.training import loop
@@ -98,10 +99,14 @@ def train(o: Options) -> None:
         say(f"measuring how many steps {o.minutes:g} minutes hold")
         recipe = loop.recipe_for_minutes(recipe, o.minutes, source, accelerator, compile=compile)
     trainer = Trainer(recipe, source, o.seed, accelerator)
-    if found:
-        trainer.resume(o.out)
-    elif o.init is not None:
-        trainer.warm_start(*load_checkpoint(checkpoint_folder(o.init, ()))[:2])
+    try:
+        if found:
+            trainer.resume(o.out)
+        elif o.init is not None:
+            trainer.warm_start(*load_checkpoint(checkpoint_folder(o.init, ()))[:2])
+    except (LookupError, TypeError, AttributeError) as error:
+        damaged = o.out if found else o.init
+        raise ValueError(f"{damaged} is damaged ({error!r}); use another") from None
     minutes = None if o.fit else o.minutes
     how = {"compile": compile, "tensorboard": o.tensorboard, "settings": tuple(settings)}
     options = loop.RunOptions(minutes, o.save_minutes, o.sample_minutes, **how)

@@ -38,6 +38,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from geoflow.checks import at_least
 from geoflow.flow.condition import Condition, Net
 from geoflow.flow.paths import Paths
 from geoflow.flow.transport import Transport, wide
@@ -238,6 +239,10 @@ class PathPairs(Targets):
     parts: int = 8
     renew: int = 25
     teachers: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("intervals", "parts", "renew", "teachers"):
+            at_least(name, getattr(self, name), 1)
 
     def prepare(self, run: Run, batch: Batch) -> tuple[Batch, Target]:
         if not batch.k:

@@ -6,7 +6,7 @@ and carries x from time t to any later time r [CFM Assumption 1, Eq. 2]:
 
     psi_{t->r}(x) = P(t, r) m(x, t, r) + Q(t, r) x
 
-The laws that every transport obeys, and that tests/test_transport.py checks:
+The laws that every transport obeys, and that tests/flow/test_transport.py checks:
 
     identity    P(t, t) = 0,  Q(t, t) = 1
     semigroup   Q(s, r) Q(t, s) = Q(t, r),   P(s, r) + Q(s, r) P(t, s) = P(t, r)
@@ -60,7 +60,7 @@ class Transport:
     Attributes:
         prediction, schedule: rows of the two tables.
         preconditioning: "input" (scale the input to unit variance) or "edm" (c_skip, c_out, c_in).
-        noise_std: standard deviation of eps. Smooth grids are redundant and need about 4.
+        noise_std: standard deviation of eps. Smooth grids are redundant: `objects-sdf` has 24.
         data_std: standard deviation of the data.
         start: clock time where sampling starts. 0, or just above where Q is singular at 0.
     """

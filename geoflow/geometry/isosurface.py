@@ -108,7 +108,7 @@ def _padded(grid: NDArray[np.float32]) -> NDArray[np.float32]:
     if not low < 0 < high:
         raise ValueError(
             "grid has no surface: its values must lie on both sides of 0; they range from "
-            f"{low:.3g} to {high:.3g}; take another seed or check the grid's sign"
+            f"{low:.3g} to {high:.3g}; take another seed, train longer, or check the grid's sign"
         )
     largest = np.float32(max(-low, high))
     padded, nudge = np.pad(grid, 1, constant_values=largest), np.float32(NUDGE * largest)

@@ -136,7 +136,17 @@ def _ask_fresh(request: bytes, seconds: float) -> tuple[int, bytes]:
 
 
 def _ask_fork(request: bytes, seconds: float) -> tuple[int, bytes]:
-    """Exit code and words of a fork of the fork server."""
+    """Exit code and words of a fork of the fork server; of a new one, if somebody ended it."""
+    server = _server()[0]
+    code, answer = _ask(request, seconds)
+    if code == 1 and not answer:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(0.2)
+            code, answer = _ask(request, seconds)
+    return code, answer
+
+
+def _ask(request: bytes, seconds: float) -> tuple[int, bytes]:
     answer, (ours, theirs) = bytearray(), socket.socketpair()
     ours.settimeout(seconds + 30.0)  # the fork is ended before, unless all hangs
     with contextlib.suppress(OSError), ours:

@@ -37,6 +37,8 @@ def render_rig(
     vertices, joints = (vertices - centre) * scale, (joints - centre) * scale
     rig = replace(rig, vertices=vertices, joints=joints, up="y")
     posed = pose_mesh(rig, example_pose(rig.names, rig.parents))
+    posed -= (posed.min(0) + posed.max(0)) / 2
+    posed /= max(1, np.ptp(posed, axis=0).max())
     bones = skeleton_parts(joints, rig.parents, 0.005, 0.012)
     tiles = []
     with Studio(size, soft=False) as studio:

@@ -52,7 +52,7 @@ JOINT_FORMS: dict[str, tuple[str, str, float, int, str, str]] = {
         "joints of a character from 1,024 surface points;",
         0.35,
         9_300,
-        "6 minutes on one H100",
+        "38 minutes on one GPU, in parts",
         "made in parts, see the model card of characters",
     ),
     "x1-FM": (

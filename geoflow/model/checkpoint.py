@@ -95,7 +95,8 @@ def save_checkpoint(folder: Path, config: Config, weights: Weights, dtype: str =
     head = {"format": FORMAT, "version": VERSION}
     full = head | config | {"weights": {"dtype": dtype, "files": files}}
     write_atomically(folder / "config.json", json.dumps(full, indent=2).encode() + b"\n")
-    leftovers = {*folder.glob("model-*.safetensors"), *folder.glob(".model-*.tmp")}
+    ours = "model-?????-of-?????-????????????.safetensors"  # other people's files stay
+    leftovers = {*folder.glob(ours), *folder.glob(".model-*.tmp")}
     for stale in leftovers - {folder / name for name in files}:
         stale.unlink()
 
@@ -209,7 +210,7 @@ def checkpoint_folder(name: str | Path, bundled: Sequence[str]) -> Path:
             )
     if not folder.is_dir():
         raise ValueError(
-            f"checkpoint must be a folder or one of {', '.join(bundled)}; {str(name)!r} is neither"
+            f"checkpoint must be {' or '.join(['a folder', *bundled])}; {str(name)!r} is not"
         )
     inner = folder / "checkpoint"
     return inner if (inner / "config.json").is_file() else folder

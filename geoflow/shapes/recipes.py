@@ -32,7 +32,7 @@ def objects_sdf() -> Recipe:
         times=TimeSampling(mean=-0.4, std=1.2, to_data=0.8, from_noise=0.7, uniform=0.2),
         loss=Loss(error_norm=GridError()),
         targets=Semigroup(leaps=0.75, share=0.06),
-        cost="about 25 minutes on two H100",
+        cost="31 minutes on two H100, in parts",
         score="made in parts, see the model card of objects",
     )
 
@@ -77,6 +77,6 @@ def objects_surface() -> Recipe:
         targets=Semigroup(leaps=0.75, share=0.06, cumulative_ema=0.998),
         needs="a checkpoint of objects-sdf or objects-surface",
         options="--init CHECKPOINT",
-        cost="8 minutes on two H100, after objects-sdf",
+        cost="15 minutes on two H100 after objects-sdf, in parts",
         score="made in parts, see the model card of objects",
     )

@@ -62,6 +62,6 @@ def shape_distribution(form: str = "EDM") -> Recipe:
         lead=lead,
         device_draws=True,
         options="--minutes 14.5 --fit",
-        cost="9 to 14 minutes a surface on one H200",
+        cost=f"{'9 to 14' if form == 'EDM' else 2} minutes a surface on one H200",
         score=score,
     )

@@ -67,7 +67,7 @@ class Interrupt:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
-        print("stopping at the next saved step; Ctrl-C again stops at once", file=sys.stderr)
+        print("stopping at the next row of the log; Ctrl-C again stops at once", file=sys.stderr)
 
     def __exit__(self, *error: object) -> None:
         signal.signal(signal.SIGINT, self.before)
@@ -84,24 +84,29 @@ class Log:
         self.file = path.open("w", newline="", encoding="utf-8")
         self.rows = csv.writer(self.file)
         self.rows.writerows([["step", "error", "learning_rate", "seconds"], *kept])
-        self.board = None
+        self.board, self.error = None, ""
+        self.begin = self.shown = time.monotonic()
         if tensorboard:
             from torch.utils.tensorboard import SummaryWriter
 
             self.board = SummaryWriter(str(run / "tensorboard"), purge_step=start_step)
 
-    def write(self, trainer: Trainer, error: float, every: int) -> None:
-        """A row; and a line on stderr: rewritten on a terminal, now and then in a log file."""
+    def write(self, trainer: Trainer, error: float) -> None:
+        """A row."""
         step, rate, seconds = trainer.step, trainer.learning_rate(), trainer.seconds
+        self.error = f"  error {error:.4f}"
         self.rows.writerow([step, repr(error), repr(rate), f"{seconds:.1f}"])
         self.file.flush()
         if self.board:
             self.board.add_scalar("error", error, step)
             self.board.add_scalar("learning_rate", rate, step)
-        seen = sys.stderr.isatty()
-        if seen or step % (20 * every) == 0:
-            steps, minutes = trainer.recipe.steps, seconds / 60
-            line = f"step {step:>7}/{steps}  error {error:.4f}  {minutes:6.1f} min"
+
+    def show(self, step: int, steps: int) -> None:
+        """A line on stderr: rewritten each second on a terminal, added now and then to a file."""
+        seen, now = sys.stderr.isatty(), time.monotonic()
+        if now - self.shown > (1 if seen else 20):
+            minutes, self.shown = (now - self.begin) / 60, now
+            line = f"step {step:>7}/{steps}{self.error}  {minutes:6.1f} min"
             print(line, end="\r" if seen else "\n", file=sys.stderr, flush=True)
 
     def close(self) -> None:
@@ -223,13 +228,20 @@ def _loop(
     errors: list[Tensor] = []
     while trainer.step < trainer.recipe.steps:
         errors.append(trainer.train_step())
+        if log:
+            log.show(trainer.step, trainer.recipe.steps)
         if trainer.step % options.log_every and trainer.step < trainer.recipe.steps:
             continue
         error = trainer.reduce(torch.stack(errors).mean(), "mean").item()
+        if not math.isfinite(error):
+            raise ValueError(
+                f"the error must be finite; it is {error} at step {trainer.step}; resume from the "
+                "state before, or start with a lower --set learning_rate"
+            )
         now = time.monotonic()
         trainer.seconds = before + now - begin
         if log:
-            log.write(trainer, error, options.log_every)
+            log.write(trainer, error)
         errors = []
         if draw and trainer.main and now - drawn > 60 * options.sample_minutes:
             write_atomically(run / "samples" / f"step-{trainer.step:07d}.png", draw(trainer))

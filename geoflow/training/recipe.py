@@ -7,9 +7,8 @@ import math
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from inspect import signature
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
 from geoflow.checks import ArgumentError, at_least, one_of
 from geoflow.data.source import Source
@@ -30,10 +29,12 @@ class Stage:
     decay: float = 0.4  # share of the stage over which it falls linearly to zero at the end
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"steps must be at least 1; got {self.steps}")
-        if not 0 <= self.instant <= 1:
-            raise ValueError(f"instant must lie in [0, 1], a share; got {self.instant}")
+        at_least("steps", self.steps, 1)
+        at_least("warmup", self.warmup, 1)
+        at_least("learning_rate", self.learning_rate, 0)
+        for name in ("instant", "decay"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in [0, 1], a share; got {getattr(self, name)}")
 
     @property
     def first_cumulative(self) -> int:
@@ -107,6 +108,10 @@ class Recipe:
 
     def __post_init__(self) -> None:
         at_least("batch", self.batch, 1)
+        at_least("weight_decay", self.weight_decay, 0)
+        for name in ("ema", "label_drop", "lead"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must lie in [0, 1); got {getattr(self, name)}")
 
     @property
     def command(self) -> str:
@@ -192,6 +197,8 @@ def _set(recipe: Recipe, name: str, value: Any) -> Recipe:
     tables = _tables(recipe)
     for table, known in tables.items():
         if name in known:
+            example = {int: 1, float: 1.0, str: "", bool: True}.get(known[name])
+            value = value if example is None else _like(name, value, example)
             return replace(recipe, **{table: getattr(recipe, table) | {name: value}})
     parts = (own, _plain(recipe.stages[0]), *groups.values(), *tables.values())
     one_of("the name", name, ["steps", *(known for part in parts for known in part)])
@@ -208,23 +215,25 @@ def _plain(part: Any) -> dict[str, Any]:
 
 def _like(name: str, value: Any, example: Any) -> Any:
     """A value of the kind of the one that was there; None may be a number."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
+    number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e12
     if isinstance(example, bool | str):
         good = isinstance(value, type(example))
         what = "true or false" if isinstance(example, bool) else "a word"
     elif isinstance(example, int):
         good, what = isinstance(value, int) and number, "a whole number"
     else:
-        good = (number and math.isfinite(value)) or (value is None and name == "adaptive")
-        what = "a finite number"
+        good = number or (value is None and name == "adaptive")
+        what = "a finite number within +-1e12"
     if not good:
         raise ValueError(f"{name} must be {what}; got {value!r}")
     return float(value) if isinstance(example, float) and value is not None else value
 
 
-def _tables(recipe: Recipe) -> dict[str, set[str]]:
-    """The arguments that network, transport and source take."""
-    network = {f.name for f in fields(NETWORKS[recipe.network][1])}
-    forms = {f.name for f in fields(Transport)} - {"prediction", "schedule"}
-    opened = set(signature(recipe.source.open).parameters) - {"folder", "device", "split"}
-    return {"network_arguments": network, "transport_arguments": forms, "source_arguments": opened}
+def _tables(recipe: Recipe) -> dict[str, dict[str, Any]]:
+    """The arguments that network, transport and source take, and their types."""
+    kinds = (NETWORKS[recipe.network][1], Transport, recipe.source.open)
+    other = {"prediction", "schedule", "folder", "device", "split", "return"}
+    return {
+        f"{what}_arguments": {n: t for n, t in get_type_hints(kind).items() if n not in other}
+        for what, kind in zip(("network", "transport", "source"), kinds, strict=True)
+    }

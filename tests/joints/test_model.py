@@ -107,7 +107,7 @@ def test_checkpoints_come_from_a_folder(tmp_path):
     config["network"] = {"name": "GridTransformer", "arguments": {}}
     with pytest.raises(ValueError, match="JointTransformer"):
         JointPredictor(config, {}, "", torch.device("cpu"))
-    with pytest.raises(ValueError, match="is neither"):
+    with pytest.raises(ValueError, match="is not"):
         load_joint_predictor("no such folder")
 
 

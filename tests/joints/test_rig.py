@@ -202,6 +202,18 @@ def test_one_open_triangle_gets_a_rig(checkpoint, tmp_path):
     assert result.exit_code == 0, result.stderr
 
 
+def test_the_mesh_itself_stays(checkpoint, body, tmp_path):
+    write_mesh(tmp_path / "a.glb", *body)
+    before = (tmp_path / "a.glb").read_bytes()
+    (tmp_path / "link.glb").symlink_to(tmp_path / "a.glb")
+    for out in ("a.glb", "link.glb"):
+        result = run(
+            tmp_path / "a.glb", "-o", tmp_path / out, "--overwrite", "--checkpoint", checkpoint
+        )
+        assert result.exit_code == 2 and "must not be the mesh itself" in result.stderr
+    assert (tmp_path / "a.glb").read_bytes() == before
+
+
 def test_existing_files_stay(checkpoint, mesh_file, tmp_path):
     (tmp_path / "a.glb").write_text("mine")
     result = run(mesh_file, "-o", tmp_path / "a.glb", "--checkpoint", checkpoint)

@@ -142,6 +142,14 @@ def test_int8_scales_may_lie_in_another_shard(tmp_path, monkeypatch):
     assert (back["linear.weight"] - make_weights()["linear.weight"]).abs().max() < 0.2
 
 
+def test_other_peoples_shards_stay(tmp_path):
+    theirs = tmp_path / "model-00001-of-00002.safetensors"
+    theirs.write_bytes(b"mine")
+    for _ in range(2):
+        save_checkpoint(tmp_path, CONFIG, make_weights())
+    assert theirs.read_bytes() == b"mine"
+
+
 def test_a_smaller_checkpoint_leaves_no_old_shards(tmp_path, monkeypatch):
     monkeypatch.setattr(geoflow.model.checkpoint, "SHARD_BYTES", 1000)
     save_checkpoint(tmp_path, CONFIG, make_weights())

@@ -363,6 +363,18 @@ def test_a_run_of_another_transport_is_neither_resumed_nor_started_from(train, t
         ("batch=2.5", "a whole number"),
         ("batch=true", "a whole number"),
         ("ema=high", "a finite number"),
+        ("ema=1.5", "ema must lie in [0, 1)"),
+        ("lead=-1", "lead must lie in [0, 1)"),
+        ("label_drop=NaN", "a finite number"),
+        ("decay=5", "decay must lie in [0, 1]"),
+        ("warmup=0", "warmup must be at least 1"),
+        ("weight_decay=-1", "weight_decay must be at least 0"),
+        ("learning_rate=1e30", "a finite number within"),
+        ("batch=1" + 30 * "0", "a whole number"),
+        ("steps=1" + 400 * "0", "a whole number"),
+        ("width=sixty", "width must be a whole number"),
+        ("width=1.5", "width must be a whole number"),
+        ("data_std=abc", "data_std must be a finite number"),
         ("mean_last=1", "true or false"),
         ("steps=0", "at least"),
         ("noise_std=-1", "noise_std"),
@@ -372,6 +384,40 @@ def test_settings_that_cannot_be_are_one_line(train, tmp_path, setting, word):
     result = train("--set", setting)
     assert result.exit_code in (1, 2) and word in result.stderr
     assert result.stderr.count("\n") == 1 and not (tmp_path / "run/state.safetensors").exists()
+
+
+def test_paths_of_no_parts_are_refused():
+    for name in ("intervals", "parts", "renew", "teachers"):
+        with pytest.raises(ValueError, match=f"{name} must be at least 1; got 0"):
+            PathPairs(**({"intervals": 4} | {name: 0}))
+
+
+@pytest.mark.parametrize("mine", ["log.csv", "recipe.json", "checkpoint/config.json"])
+def test_what_lies_in_the_way_of_a_run_stays(train, tmp_path, mine):
+    (tmp_path / "run" / mine).parent.mkdir(parents=True)
+    (tmp_path / "run" / mine).write_text("mine")
+    result = train("--steps", 2)
+    assert result.exit_code == 1 and "holds a run; continue it with --resume" in result.stderr
+    assert (tmp_path / "run" / mine).read_text() == "mine"
+
+
+def test_an_error_that_is_no_number_ends_the_run_and_keeps_the_state(train, tmp_path, monkeypatch):
+    assert train("--steps", 60, "--minutes", 1e-9).exit_code == 0
+    kept = (tmp_path / "run/state.safetensors").read_bytes()
+    whole = Trainer.train_step
+    monkeypatch.setattr(Trainer, "train_step", lambda self: whole(self) * float("nan"))
+    result = train("--resume")
+    assert result.exit_code == 1 and "the error must be finite; it is nan at step" in result.stderr
+    assert (tmp_path / "run/state.safetensors").read_bytes() == kept
+
+
+@pytest.mark.parametrize("broken", [5, {}, {"name": "u-FM", "arguments": 5}])
+def test_a_checkpoint_without_its_parts_is_one_line(train, tmp_path, broken):
+    assert train("--steps", 2).exit_code == 0
+    config = tmp_path / "run/checkpoint/config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"transport": broken}))
+    init = train("--steps", 2, "--init", tmp_path / "run", "--out", tmp_path / "b")
+    assert init.exit_code == 1 and "is damaged" in init.stderr and init.stderr.count("\n") == 1
 
 
 def test_settings_reach_every_part_of_a_recipe():
