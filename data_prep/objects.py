@@ -3,7 +3,7 @@
     python data_prep/objects.py SOURCE... --out DIR
 
 SOURCE is a folder or zip of CLASS/NAME.(drc|obj|glb|stl|ply); the class is the category, and the
-last digit of NAME decides the split (3 validation, 7 test). About 0.3 s a mesh and core at 64^3. A
+last digit of NAME decides the split (3 validation, 7 test). 0.3 s a mesh and core at 64^3, 0.7 s at 128^3. A
 run can be killed and repeated: shapes that are in DIR are skipped, new ones are appended.
 
 Needs the extra `data`: pip install 'geoflow[data]'.
@@ -39,12 +39,12 @@ from parts.sources import Source, find_sources
 
 from geoflow.checks import one_of, require
 from geoflow.cli import note, progress_bar, script
-from geoflow.data import ShapeWriter, StoredShape, split_of
+from geoflow.data import ShapeWriter, StoredShape, encode_sdf, split_of
 from geoflow.geometry import fit_frame, mesh_to_sdf, sample_visible_surface
 
 SUFFIXES = (".drc", ".obj", ".glb", ".stl", ".ply")
 MAX_FACES = 500_000
-TRUNCATION = 0.1
+BAND = 3.2  # voxels: where distances are cut off
 # turns the source's up axis to y; rows are the new axes
 UP = {
     "x": np.array([[0, 1, 0], [1, 0, 0], [0, 0, -1]]),
@@ -55,9 +55,14 @@ UP = {
 
 @dataclass(frozen=True)
 class Settings:
-    resolutions: tuple[int, ...]
+    resolution: int
     points: int
     up: str
+
+    @property
+    def truncation(self) -> float:
+        """Of the distances, in half sides of the cube."""
+        return 2 * BAND / self.resolution
 
 
 def mixed_sources(paths: list[Path]) -> list[Source]:
@@ -133,16 +138,14 @@ def convert(source: Source, settings: Settings) -> StoredShape | str:
         vertices = vertices @ UP[settings.up].T
         frame = fit_frame(vertices)
         vertices = frame.into_cube(vertices)
-        grids = {
-            r: mesh_to_sdf(vertices, faces, r, truncation=TRUNCATION) for r in settings.resolutions
-        }
-        if not (min(grids.values(), key=len) < 0).any():
+        sdf = mesh_to_sdf(vertices, faces, settings.resolution, truncation=settings.truncation)
+        if not (sdf < 0).any():
             return "nothing of it is inside"
         points = normals = None
         if settings.points:
             rng = np.random.default_rng(list(source.name.encode()))
-            finest = grids[max(grids)]
-            points, normals = sample_visible_surface(vertices, faces, finest, settings.points, rng)
+            points, normals = sample_visible_surface(vertices, faces, sdf, settings.points, rng)
+        grids = {settings.resolution: encode_sdf(sdf, settings.truncation)}
     except Exception as error:  # one bad mesh must not end the run
         return f"{type(error).__name__}: {error}".splitlines()[0]
     return StoredShape(source.name, source.name.split("/")[0], frame.side, grids, points, normals)
@@ -190,7 +193,7 @@ def convert_all(
     sources: list[Source], out: Path, settings: Settings, processes: int
 ) -> tuple[int, int]:
     """Appends what is not in `out` yet. Returns the numbers of stored and failed shapes."""
-    writer = ShapeWriter(out, settings.resolutions, TRUNCATION, settings.points)
+    writer = ShapeWriter(out, [settings.resolution], settings.truncation, settings.points)
     failures = out / "failures.jsonl"
     known = writer.names | failed_names(failures)
     todo = [source for source in sources if source.name not in known]
@@ -218,9 +221,6 @@ def main(
     resolution: Annotated[
         int, typer.Option(min=16, max=256, help="Points along each axis of the grid.")
     ] = 64,
-    with_128: Annotated[
-        bool, typer.Option("--with-128", help="Store a grid of 128^3 as well.")
-    ] = False,
     points: Annotated[
         int, typer.Option(min=0, max=65536, help="Surface points a shape; 0 for none.")
     ] = 8192,
@@ -238,14 +238,13 @@ def main(
     for path in sources:
         if not path.exists():
             raise typer.BadParameter(f"{path} does not exist", param_hint="SOURCE")
-    resolutions = tuple(sorted({resolution, 128} if with_128 else {resolution}))
     found = mixed_sources(sources)
     if only_split:
         found = [source for source in found if split_of(source.name) == only_split]
     found = found[: limit or None]
     require("igl", *{"DracoPy" for source in found if source.suffix == ".drc"})
     try:
-        stored, failed = convert_all(found, out, Settings(resolutions, points, up), processes)
+        stored, failed = convert_all(found, out, Settings(resolution, points, up), processes)
     except KeyboardInterrupt:
         note("interrupted; run the same command again to continue")
         raise

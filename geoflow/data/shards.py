@@ -1,12 +1,12 @@
-"""The training format: shards of 128 shapes, as signed distance grids and surface points.
+"""The training format: shards of 128 shapes, as sparse distance grids and surface points.
 
 A data set is a folder (names in angle brackets vary):
 
     dataset.json          format, version, resolutions, truncation, points, categories,
                           shards [{name, count}]
     <NNNNN>.json          per shape: name, category, scale
-    <NNNNN>.sdf<R>.xz     xz of uint8 (count, R, R, R), see encode_sdf; read as int8
-                          sdf / truncation * 127
+    <NNNNN>.sdf<R>.npz    sizes (count,) and data: a blob a shape, see geoflow.data.bricks; read as
+                          int8 sdf / truncation * 127
     <NNNNN>.points.npz    points (count, N, 3) int16 in 1/32767 of the cube's half-size,
                           normals (count, N, 3) int8 / 127
 
@@ -32,17 +32,17 @@ from typing import Any
 import numpy as np
 
 from geoflow.checks import one_of
+from geoflow.data.bricks import decode_sdf, side_of
 from geoflow.files import write_atomically
 
 FORMAT = "geoflow-shapes"
-VERSION = 1
+VERSION = 2
 SHARD_SIZE = 128
 READERS = 16  # threads
 SPLITS = ("train", "validation", "test", "all")
 _POINT_UNITS, _NORMAL_UNITS = 32767, 127
 _DAMAGES = (ValueError, LookupError, TypeError, AttributeError, OSError, EOFError, zlib.error,
             lzma.LZMAError, zipfile.BadZipFile)  # fmt: skip
-_XZ = [{"id": lzma.FILTER_LZMA2, "preset": 6, "lc": 4, "pb": 0}]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class StoredShape:
         name: "<category>/<name>_<seed>"; its last digit decides the split, see `split_of`.
         category: one of the data set's categories.
         scale: longest side of the original, in metres.
-        sdf: resolution -> (R, R, R) float32, clamped to +-truncation.
+        sdf: resolution -> the grid, as `geoflow.data.bricks.encode_sdf` packs it.
         points: (N, 3) float in the cube [-1, 1]^3, or None.
         normals: (N, 3) unit vectors, or None.
     """
@@ -61,7 +61,7 @@ class StoredShape:
     name: str
     category: str
     scale: float
-    sdf: dict[int, np.ndarray]
+    sdf: dict[int, bytes]
     points: np.ndarray | None = None
     normals: np.ndarray | None = None
 
@@ -70,36 +70,6 @@ def split_of(name: str) -> str:
     """The split of a source name: last digit 3 is validation, 7 is test, the rest is train."""
     digit = re.search(r"(\d)\D*$", Path(name).stem if "." in name else name)
     return {"3": "validation", "7": "test"}.get(digit.group(1) if digit else "", "train")
-
-
-# int8 distance (in 1/127 of the truncation) of each stored level -LEVELS..LEVELS: steps of 1/78 at
-# the surface, 1/19 at the end of the band. The noise of finer steps far from the surface would
-# take most of the space.
-LEVELS, _BEND = 36, 3.0
-_LEVEL_SIZE = np.expm1(np.abs(np.arange(-LEVELS, LEVELS + 1)) / LEVELS * np.log1p(_BEND)) / _BEND
-_DISTANCE = np.rint(np.sign(np.arange(-LEVELS, LEVELS + 1)) * _LEVEL_SIZE * 127).astype(np.int8)
-
-
-def encode_sdf(sdf: np.ndarray, truncation: float) -> np.ndarray:
-    """(..., R, R, R) distances to uint8: 73 levels, then differences along the last two axes.
-
-    A third difference would remove little more, and double the variance of the rounding.
-    """
-    distance = np.clip(sdf / truncation, -1, 1)
-    bent = np.sign(distance) * np.log1p(_BEND * np.abs(distance)) / np.log1p(_BEND)
-    levels = np.rint(bent * LEVELS).astype(np.int8).view(np.uint8)
-    for axis in (-2, -1):
-        levels = np.diff(levels, axis=axis, prepend=np.zeros_like(np.take(levels, [0], axis=axis)))
-    return levels
-
-
-def decode_sdf(residuals: np.ndarray) -> np.ndarray:
-    """(..., R, R, R) uint8 residuals to int8 distances in units of truncation / 127."""
-    for axis in (-2, -1):
-        residuals = np.cumsum(residuals, axis=axis, dtype=np.uint8)
-    table = np.zeros(256, np.int8)
-    table[np.arange(-LEVELS, LEVELS + 1)] = _DISTANCE  # level -1 is byte 255
-    return table[residuals]
 
 
 class ShapeWriter:
@@ -143,11 +113,13 @@ class ShapeWriter:
         if shape.name in self.names:
             raise ValueError(f"{shape.name} is already in {self.folder}; names must differ")
         sides, count = self.header["resolutions"], self.header["points"]
-        wanted = [(f"a grid of {r}^3", shape.sdf.get(r), (r,) * 3) for r in sides]
+        wanted = [(f"a grid of {r}^3", side_of(shape.sdf.get(r)), r) for r in sides]
         clouds = {"points": shape.points, "normals": shape.normals} if count else {}
-        wanted += [(f"{count} {name}", array, (count, 3)) for name, array in clouds.items()]
-        for what, array, size in wanted:
-            if (found := getattr(array, "shape", None)) != size:
+        wanted += [
+            (f"{count} {n}", getattr(c, "shape", None), (count, 3)) for n, c in clouds.items()
+        ]
+        for what, found, size in wanted:
+            if found != size:
                 raise ValueError(f"{shape.name} must have {what}, got {found}")
         self.names.add(shape.name)
         self._waiting.append(shape)
@@ -163,18 +135,20 @@ class ShapeWriter:
             return
         name = f"{len(self.header['shards']):05d}"
         for resolution in self.header["resolutions"]:
-            grids = np.stack([shape.sdf[resolution] for shape in shapes])
-            data = encode_sdf(grids, self.header["truncation"]).tobytes()
-            path = self.folder / f"{name}.sdf{resolution}.xz"
-            write_atomically(path, lzma.compress(data, filters=_XZ))
+            blobs = [shape.sdf[resolution] for shape in shapes]
+            data = np.frombuffer(b"".join(blobs), np.uint8)
+            sizes = np.array([len(blob) for blob in blobs])
+            write_atomically(
+                self.folder / f"{name}.sdf{resolution}.npz", _npz(sizes=sizes, data=data)
+            )
         if self.header["points"]:
             points = np.stack([s.points for s in shapes if s.points is not None])
             normals = np.stack([s.normals for s in shapes if s.normals is not None])
             points = np.rint(np.clip(points, -1, 1) * _POINT_UNITS).astype(np.int16)
             normals = np.rint(normals * _NORMAL_UNITS).astype(np.int8)
-            data = io.BytesIO()
-            np.savez_compressed(data, points=points, normals=normals)
-            write_atomically(self.folder / f"{name}.points.npz", data.getvalue())
+            write_atomically(
+                self.folder / f"{name}.points.npz", _npz(points=points, normals=normals)
+            )
         rows = [{"name": s.name, "category": s.category, "scale": float(s.scale)} for s in shapes]
         write_atomically(self.folder / f"{name}.json", json.dumps(rows, indent=0).encode())
         known = self.header["categories"]  # appended, never sorted: indices stay what they were
@@ -256,11 +230,13 @@ class ShapeDataset:
         out = np.empty((len(rows), resolution, resolution, resolution), np.int8)
 
         def read(shard: str, count: int, keep: np.ndarray, at: int) -> None:
-            path = self.folder / f"{shard}.sdf{resolution}.xz"
-            with _read(path) as data:
-                values = np.frombuffer(lzma.decompress(data), np.uint8)
-                grids = values.reshape(count, *out.shape[1:])
-            out[at : at + len(keep)] = decode_sdf(grids[keep])
+            with _read(self.folder / f"{shard}.sdf{resolution}.npz") as data:
+                stored = np.load(io.BytesIO(data))
+                blobs = np.split(stored["data"], np.cumsum(stored["sizes"]))
+                if len(blobs) != count + 1:
+                    raise ValueError(f"{len(blobs) - 1} grids instead of {count}")
+                for place, i in enumerate(keep, at):
+                    out[place] = decode_sdf(blobs[i].tobytes(), resolution)
 
         self._load(split, read)
         return out, self.labels(split), [row["name"] for row in rows]
@@ -309,6 +285,13 @@ class ShapeDataset:
 def _belongs(row: dict, split: str) -> bool:
     one_of("split", split, SPLITS)
     return split == "all" or split_of(row["name"]) == split
+
+
+def _npz(**arrays: Any) -> bytes:
+    """An .npz file's bytes."""
+    data = io.BytesIO()
+    np.savez_compressed(data, **arrays)
+    return data.getvalue()
 
 
 @contextlib.contextmanager

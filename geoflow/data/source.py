@@ -46,6 +46,10 @@ class Source(Protocol):
         """What a checkpoint must know of its data."""
         ...
 
+    def weights(self) -> dict[str, Tensor]:
+        """What a checkpoint must hold besides its network, to make something of samples."""
+        return {}
+
 
 class CategorySource(Source):
     """A set on a device, sorted by category, of which every category comes equally often.

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from geoflow.clouds.data import PointSource
+from geoflow.data.bricks import encode_sdf
 from geoflow.data.shards import ShapeWriter, StoredShape
 
 CPU = torch.device("cpu")
@@ -72,7 +73,9 @@ def write(folder: Path, points: int) -> Path:
         place = rng.uniform(-0.9, 0.9, (points, 3)) if points else None
         normal = np.tile([0.0, 1.0, 0.0], (points, 1)) if points else None
         grid = np.full((8, 8, 8), 0.1)
-        writer.add(StoredShape(f"cup/cup_{i}", "cup", 0.1, {8: grid}, place, normal))
+        writer.add(
+            StoredShape(f"cup/cup_{i}", "cup", 0.1, {8: encode_sdf(grid, 0.25)}, place, normal)
+        )
     writer.flush()
     return folder
 

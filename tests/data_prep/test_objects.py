@@ -74,7 +74,7 @@ def test_resumed_run_gives_the_same_data_set(objects, source, tmp_path, monkeypa
     def killed_while_writing(self):
         flushed.append(len(flushed))
         if len(flushed) == 2:  # the second shard is half written when the process dies
-            (self.folder / "00001.sdf16.xz").write_bytes(b"half")
+            (self.folder / "00001.sdf16.npz").write_bytes(b"half")
             raise KeyboardInterrupt
         flush(self)
 

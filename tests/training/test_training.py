@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 from geoflow.cli import app
 from geoflow.clouds.data import PointSource
 from geoflow.clouds.recipes import objects_points
+from geoflow.data.bricks import encode_sdf
 from geoflow.data.shards import ShapeWriter, StoredShape
 from geoflow.flow.objective import PseudoHuber
 from geoflow.flow.targets import PathPairs, Residual
@@ -51,7 +52,7 @@ def write_shapes(folder: Path, count: int = 12) -> Path:
         box = (np.abs(grid) - size).max(-1)
         for category, sdf in (("ball", ball), ("box", box)):
             name = f"{category}/{category}_{10 * i:05d}"
-            writer.add(StoredShape(name, category, 0.5 + 0.1 * i, {R: np.clip(sdf, -0.25, 0.25)}))
+            writer.add(StoredShape(name, category, 0.5 + 0.1 * i, {R: encode_sdf(sdf, 0.25)}))
     writer.flush()
     return folder
 
