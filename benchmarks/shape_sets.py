@@ -240,7 +240,7 @@ class Request:
         """`count` shapes a category."""
         total = count * len(generator.categories)
         points = isinstance(generator, PointGenerator)
-        shape = (POINTS, 3) if points else generator.grid_shape()
+        shape = (POINTS, 3) if points else generator.noise_shape()
         return cls(
             torch.stack([draw_noise(SEED, i, shape) for i in range(total)]),
             [generator.category_of(i) for i in range(total)],
@@ -300,7 +300,7 @@ def retry(
         if not missing:
             break
         say(f"{sampler.name}: {len(missing)} grids without a surface, attempt {attempt}")
-        shape = generator.grid_shape()
+        shape = generator.noise_shape()
         noise = torch.stack([draw_noise(SEED, i, shape, attempt) for i in missing])
         again = draw_all(grid_draw(generator, sampler), noise, [names[i] for i in missing], 16)
         for i, grid in zip(missing, again, strict=True):

@@ -3,8 +3,9 @@
     python data_prep/objects.py SOURCE... --out DIR
 
 SOURCE is a folder or zip of CLASS/NAME.(drc|obj|glb|stl|ply); the class is the category, and the
-last digit of NAME decides the split (3 validation, 7 test). 0.3 s a mesh and core at 64^3, 0.7 s at 128^3. A
-run can be killed and repeated: shapes that are in DIR are skipped, new ones are appended.
+last digit of NAME decides the split (3 validation, 7 test). A mesh takes 0.3 s of a core at 64^3,
+0.7 s at 128^3. A run can be killed and repeated: shapes that are in DIR are skipped, new ones are
+appended.
 
 Needs the extra `data`: pip install 'geoflow[data]'.
 """

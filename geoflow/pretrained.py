@@ -11,11 +11,12 @@ from geoflow.model.checkpoint import checkpoint_folder, load_checkpoint, read_co
 from geoflow.model.config import read_network
 from geoflow.model.device import pick_device
 from geoflow.model.model import FlowModel
-from geoflow.shapes.model import ObjectGenerator
+from geoflow.shapes.model import LatentGenerator, ObjectGenerator
 from geoflow.surface.model import SurfaceModel
 
 MODELS: dict[str, type[FlowModel]] = {
     "meshes": ObjectGenerator,
+    "meshes by way of latents": LatentGenerator,
     "clouds": PointGenerator,
     "joints": JointPredictor,
     "a surface": SurfaceModel,
@@ -57,8 +58,8 @@ def config_of(name: str | Path, kinds: tuple[type[M], ...]) -> dict[str, Any]:
 
 def _kind_of(config: dict[str, Any], name: str | Path, kinds: tuple[type[M], ...]) -> type[M]:
     network = read_network(config).name
-    for kind in kinds:
-        if kind.network == network:
+    for kind in MODELS.values():
+        if kind.network == network and issubclass(kind, kinds):
             return kind
     made = {model.network: what for what, model in MODELS.items()}
     want = " or ".join(made[kind.network] for kind in kinds)

@@ -8,11 +8,19 @@ from functools import partial
 from geoflow.checks import one_of
 from geoflow.clouds.recipes import POINT_FORMS, objects_points
 from geoflow.joints.recipes import JOINT_FORMS, characters_joints
-from geoflow.shapes.recipes import objects_sdf, objects_sdf_tiny, objects_surface
+from geoflow.shapes.recipes import (
+    objects_latents,
+    objects_sdf,
+    objects_sdf_tiny,
+    objects_surface,
+    shape_autoencoder,
+)
 from geoflow.surface.recipes import SURFACE_FORMS, shape_distribution
 from geoflow.training.recipe import Recipe
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
+    "shape-autoencoder": shape_autoencoder,
+    "objects-latents": objects_latents,
     "objects-sdf": objects_sdf,
     "objects-sdf-tiny": objects_sdf_tiny,
     "objects-surface": objects_surface,

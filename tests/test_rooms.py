@@ -14,7 +14,7 @@ LADDER = {
     "checks": set(),
     "files": set(),
     "flow": {"checks"},
-    "networks": GROUND | {"flow.condition"},
+    "networks": GROUND | {"flow.condition", "geometry.isosurface"},
     "geometry": GROUND,
     "io": GROUND | {"geometry"},
     "render": GROUND | {"geometry", "io"},

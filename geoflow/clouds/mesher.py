@@ -71,7 +71,7 @@ class CloudMesher(MeshMaker):
     def draw(
         self, part: Sequence[int], names: list[str], asked: MeshRequest, attempt: int
     ) -> Tensor:
-        shapes = self.cloud_shape(), self.surfaces.grid_shape()
+        shapes = self.cloud_shape(), self.surfaces.noise_shape()
         draws = ([draw_noise(asked.seed, i, shape, attempt) for i in part] for shape in shapes)
         clouds, grids = map(torch.stack, draws)
         return self.sdf(clouds, grids, names, steps=asked.steps, guidance=asked.guidance)

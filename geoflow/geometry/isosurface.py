@@ -24,7 +24,7 @@ NUDGE = 1e-3
 
 
 @functools.lru_cache(maxsize=16)
-def _catmull_rom_weights(source: int, target: int) -> NDArray[np.float32]:
+def catmull_rom_weights(source: int, target: int) -> NDArray[np.float32]:
     """(target, source) weights that resample `source` cell-centred values; edges are repeated."""
     position = (np.arange(target) + 0.5) * source / target - 0.5
     left = np.floor(position).astype(np.int64)
@@ -71,7 +71,7 @@ def upsample_tricubic(grid: FloatArray, resolution: int) -> NDArray[np.float32]:
         return grid
     import torch  # numpy's threads cannot be limited from here, and fight with other workers'
 
-    weights = torch.tensor(_catmull_rom_weights(source, resolution))
+    weights = torch.tensor(catmull_rom_weights(source, resolution))
     fine = (weights @ torch.tensor(grid.reshape(source, -1))).view(resolution, source, source)
     fine = (weights @ fine).view(-1, source) @ weights.T
     return fine.view(resolution, resolution, resolution).numpy()

@@ -7,13 +7,17 @@ from typing import Any
 from torch import nn
 
 from geoflow.checks import one_of
-from geoflow.networks.grid import GridSizes, GridTransformer
+from geoflow.networks.autoencoder import AutoencoderSizes, Decoder, ShapeAutoencoder
+from geoflow.networks.grid import GridSizes, GridTransformer, LatentSizes, LatentTransformer
 from geoflow.networks.joints import JointSizes, JointTransformer
 from geoflow.networks.points import PointSizes, PointTransformer
 from geoflow.networks.pointwise import MLPSizes, PointMLP
 
 NETWORKS: dict[str, tuple[type[nn.Module], type[Any]]] = {
     "GridTransformer": (GridTransformer, GridSizes),
+    "LatentTransformer": (LatentTransformer, LatentSizes),
+    "ShapeAutoencoder": (ShapeAutoencoder, AutoencoderSizes),
+    "ShapeDecoder": (Decoder, AutoencoderSizes),
     "PointTransformer": (PointTransformer, PointSizes),
     "PointMLP": (PointMLP, MLPSizes),
     "JointTransformer": (JointTransformer, JointSizes),

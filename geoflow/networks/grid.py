@@ -8,6 +8,7 @@ training step 2.5 times slower.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -78,18 +79,23 @@ class GridSizes:
             )
 
 
-class GridTransformer(Conditioned):
-    """net(x, t, r, cond) -> raw prediction, all (B, R, R, R); cond is all optional."""
+class TokenTransformer(Conditioned):
+    """Tokens on a lattice over the cube, told times, a label, and a cloud or a sequence.
 
-    def __init__(self, sizes: GridSizes) -> None:
+    Args:
+        sizes: width, depth, hidden, categories, context_width, context_every and cloud.
+        side: tokens along an axis.
+        embed: what a token holds -> width.
+        outputs: numbers that a token gives.
+    """
+
+    def __init__(self, sizes: Any, side: int, embed: nn.Module, outputs: int) -> None:
         super().__init__()
         s = self.sizes = sizes
-        side, width = s.resolution // s.patch, s.width
+        width = s.width
         self.cloud = CloudEncoder(width, side) if s.cloud else None
         context = width if s.cloud else s.context_width
-        self.embed = nn.Sequential(
-            nn.Linear(s.patch**3, s.bottleneck, bias=False), nn.Linear(s.bottleneck, width)
-        )
+        self.embed = embed
         self.positions = nn.Parameter(normal_(torch.empty(side**3, width), 0.02))
         self._listen(width, s.categories)
         self.final_modulation = zeroed(nn.Linear(width, 2 * width))
@@ -98,19 +104,62 @@ class GridTransformer(Conditioned):
             for i in range(s.depth)
         )
         self.norm = nn.RMSNorm(width, elementwise_affine=False)
-        self.head = zeroed(nn.Linear(width, (s.patch + 2 * s.overlap) ** 3))
+        self.head = zeroed(nn.Linear(width, outputs))
         self._draw_labels()
 
     def forward(self, x: Tensor, t: Tensor, r: Tensor, cond: Condition | None = None) -> Tensor:
+        """(B, tokens, C) -> (B, tokens, outputs); cond is all optional."""
         signal, modulation = self._told(t, r, cond)
         with torch.autocast(x.device.type, enabled=False):
             scale, shift = self.final_modulation(signal).unsqueeze(1).chunk(2, -1)
-        tokens = self.embed(to_patches(x, self.sizes.patch)) + self.positions
+        tokens = self.embed(x) + self.positions
         context, mask = (None, None) if cond is None else (cond.context, cond.context_mask)
         if self.cloud is not None and context is not None:
             context, at_patches = self.cloud(context, mask)
             tokens = tokens + at_patches
         for block in self.blocks:
             tokens = block(tokens, modulation, context, mask)
-        out = self.head(self.norm(tokens) * (1 + scale) + shift)
-        return from_overlapping_patches(out, self.sizes.patch, self.sizes.overlap).to(x.dtype)
+        return self.head(self.norm(tokens) * (1 + scale) + shift).to(x.dtype)
+
+
+class GridTransformer(TokenTransformer):
+    """net(x, t, r, cond) -> raw prediction, all (B, R, R, R); cond is all optional."""
+
+    def __init__(self, sizes: GridSizes) -> None:
+        s, window = sizes, sizes.patch + 2 * sizes.overlap
+        embed = nn.Sequential(
+            nn.Linear(s.patch**3, s.bottleneck, bias=False), nn.Linear(s.bottleneck, s.width)
+        )
+        super().__init__(s, s.resolution // s.patch, embed, window**3)
+
+    def forward(self, x: Tensor, t: Tensor, r: Tensor, cond: Condition | None = None) -> Tensor:
+        patches = super().forward(to_patches(x, self.sizes.patch), t, r, cond)
+        return from_overlapping_patches(patches, self.sizes.patch, self.sizes.overlap)
+
+
+@dataclass(frozen=True)
+class LatentSizes:
+    """Arguments of `LatentTransformer`; see `GridSizes` for those not listed.
+
+    Attributes:
+        side: tokens along an axis of the cube.
+        channels: numbers of a token.
+    """
+
+    side: int = 8
+    channels: int = 32
+    width: int = 320
+    depth: int = 10
+    hidden: int = 832
+    categories: int = 0
+    context_width: int | None = None
+    context_every: int = 2
+    cloud: bool = False
+
+
+class LatentTransformer(TokenTransformer):
+    """net(x, t, r, cond) -> raw prediction, all (B, side^3, channels)."""
+
+    def __init__(self, sizes: LatentSizes) -> None:
+        embed = nn.Linear(sizes.channels, sizes.width)
+        super().__init__(sizes, sizes.side, embed, sizes.channels)

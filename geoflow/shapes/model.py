@@ -14,9 +14,21 @@ from torch import Tensor
 from geoflow.checks import one_of
 from geoflow.flow.noise import draw_noise
 from geoflow.geometry.mesh import SurfaceMesh, surface_mesh
-from geoflow.model.config import MOST, ClassData, Number, Positive, check_argument, read_part
+from geoflow.model.checkpoint import Config, Weights
+from geoflow.model.config import (
+    MOST,
+    ClassData,
+    Number,
+    Positive,
+    check_argument,
+    must,
+    read_network,
+    read_part,
+)
 from geoflow.model.maker import Made, Maker, Request
-from geoflow.model.model import CategoryModel
+from geoflow.model.model import CategoryModel, network_with
+from geoflow.networks.autoencoder import on_sphere
+from geoflow.shapes.latents import DECODER
 
 if TYPE_CHECKING:
     import trimesh
@@ -131,15 +143,17 @@ class ObjectGenerator(CategoryModel, MeshMaker):
         categories: Sequence[str | None],
         *,
         clouds: Tensor | None = None,
+        resolution: int = 128,
         **options: Any,
     ) -> Tensor:
         """Carries noise to signed distances.
 
         Args:
-            noise: (B, R, R, R) standard normal, see `grid_shape` and geoflow.flow.draw_noise.
+            noise: (B, ...) standard normal, see `noise_shape` and geoflow.flow.draw_noise.
             categories: B names, or None where the network is not told.
             clouds: (B, L, 3) points of the surfaces in the cube [-1, 1]^3, for a network that
                 reads them.
+            resolution: at which they will be meshed; see `LatentGenerator`.
             options: steps, guidance, cumulative, on_step: see `CategoryModel.carry_classes`.
 
         Returns:
@@ -150,15 +164,74 @@ class ObjectGenerator(CategoryModel, MeshMaker):
         """
         if clouds is not None:
             self.check_reads_clouds()
-        grids, known = self.carry_classes(noise, categories, clouds, **options), self.data
-        return grids * (known.truncation * known.std) + known.truncation * known.mean
+        return self.decode(self.carry_classes(noise, categories, clouds, **options), resolution)
 
-    def grid_shape(self) -> tuple[int, int, int]:
-        """(R, R, R), the shape of one noise."""
+    def decode(self, samples: Tensor, resolution: int = 128) -> Tensor:
+        """Standardised samples -> what `sdf` returns."""
+        known = self.data
+        return samples * (known.truncation * known.std) + known.truncation * known.mean
+
+    def noise_shape(self) -> tuple[int, ...]:
+        """Of one noise, (R, R, R)."""
         return self.resolution, self.resolution, self.resolution
 
     def draw(
         self, part: Sequence[int], names: list[str], asked: MeshRequest, attempt: int
     ) -> Tensor:
-        noise = [draw_noise(asked.seed, i, self.grid_shape(), attempt) for i in part]
-        return self.sdf(torch.stack(noise), names, steps=asked.steps, guidance=asked.guidance)
+        noise = torch.stack([draw_noise(asked.seed, i, self.noise_shape(), attempt) for i in part])
+        how = {"steps": asked.steps, "guidance": asked.guidance, "resolution": asked.resolution}
+        return self.sdf(noise, names, **how)
+
+
+class LatentData(ClassData):
+    """The part "data" of config.json.
+
+    Attributes:
+        truncation: of the grids, in cube units.
+        mean, std: (channels,) of the latents that were learned.
+        decoder: arguments of the network that makes grids of latents.
+    """
+
+    truncation: Positive
+    mean: list[Number]
+    std: list[Positive]
+    decoder: dict[str, Any]
+
+
+class LatentGenerator(ObjectGenerator):
+    """Carries noise to latents, and these to grids of 128^3; or of 64^3, where that is enough."""
+
+    network = "LatentTransformer"
+    sample_bytes = 60_000_000
+
+    def __init__(self, config: Config, weights: Weights, digest: str, device: torch.device) -> None:
+        own = {n: w for n, w in weights.items() if not n.startswith(DECODER)}
+        super().__init__(config, own, digest, device)
+        part = {"network": {"name": "ShapeDecoder", "arguments": self.data.decoder}}
+        rest = {n.removeprefix(DECODER): w for n, w in weights.items() if n not in own}
+        self.decoder: Any = network_with(part, rest)
+        self.decoder.eval().requires_grad_(False).to(device)
+
+    def read(self, config: Config) -> None:
+        self.data = read_part(config, "data", LatentData)
+        self.metres, self.resolution = self.data.longest, self.data.decoder.get("resolution", 128)
+        check_argument(config, "categories", len(self.metres))
+        for name in ("mean", "std"):
+            must(
+                len(getattr(self.data, name)) == read_network(config).arguments.get("channels"),
+                f"data.{name}",
+                "a number for each of network.arguments.channels",
+                getattr(self.data, name),
+            )
+
+    def noise_shape(self) -> tuple[int, ...]:
+        """Of one noise, (tokens, channels)."""
+        arguments = read_network(self.config).arguments
+        return arguments["side"] ** 3, arguments["channels"]
+
+    def decode(self, samples: Tensor, resolution: int = 128) -> Tensor:
+        mean, std = (torch.tensor(v, device=self.device) for v in (self.data.mean, self.data.std))
+        latents = on_sphere(samples.float() * std + mean)
+        if resolution < self.resolution:
+            return self.decoder.coarse(latents)[0] * self.data.truncation
+        return self.decoder.fine(latents) * self.data.truncation

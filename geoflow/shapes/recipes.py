@@ -6,7 +6,9 @@ from dataclasses import replace
 
 from geoflow.flow.objective import GridError, Loss, TimeSampling
 from geoflow.flow.targets import Semigroup
+from geoflow.shapes.autoencoder import AutoencoderRecipe, Rebuild, SymmetricGrids
 from geoflow.shapes.data import GridSource, ScanSource
+from geoflow.shapes.latents import LatentSource
 from geoflow.training.recipe import Recipe, Stage
 
 
@@ -79,4 +81,58 @@ def objects_surface() -> Recipe:
         options="--init CHECKPOINT",
         cost="15 minutes on two H100 after objects-sdf, in parts",
         score="made in parts, see the model card of objects",
+    )
+
+
+def shape_autoencoder() -> AutoencoderRecipe:
+    """128^3 distance grids as 512 latent tokens of 32 numbers, and back.
+
+    Command: geoflow train shape-autoencoder --data DATA --out RUN
+
+    The grids are those of data_prep/objects.py: cut off 3.2 voxels from the surface.
+    """
+    return AutoencoderRecipe(
+        name="shape-autoencoder",
+        summary="128^3 SDF grids to 512 latent tokens of 32 numbers and back",
+        network="ShapeAutoencoder",
+        network_arguments={},
+        transport="x1-FM",
+        transport_arguments={},
+        source=SymmetricGrids,
+        source_arguments={"resolution": 128},
+        stages=(Stage(10_400, instant=1.0, learning_rate=8e-4, warmup=300, decay=0.45),),
+        batch=128,
+        loss=Rebuild(),
+        optimizer="Muon",
+        device_draws=True,
+        cost="9 minutes on two H200",
+        score="made in parts, see docs/results.md",
+    )
+
+
+def objects_latents() -> Recipe:
+    """Latents of `shape-autoencoder` from a category, from 1 to 2,048 points, or from both.
+
+    Command: geoflow train objects-latents --data DATA --out RUN
+
+    The autoencoder is the bundled one, or that of --set autoencoder=RUN.
+
+    The noise is less than that of `objects-sdf`: latents are hardly redundant.
+    """
+    return Recipe(
+        name="objects-latents",
+        summary="512 latent tokens of 128^3 SDF grids, from a category or from 1 to 2,048 points",
+        network="LatentTransformer",
+        network_arguments={"cloud": True, "context_every": 5},
+        transport="x1-FM",
+        transport_arguments={"noise_std": 2.0},
+        source=LatentSource,
+        source_arguments={"autoencoder": "autoencoder", "clouds": True},
+        stages=(Stage(40_000, instant=0.6, learning_rate=8e-4, warmup=300),),
+        batch=256,
+        times=TimeSampling(mean=-0.4, std=1.2, to_data=0.8, from_noise=0.7, uniform=0.2),
+        targets=Semigroup(leaps=0.75, share=0.06),
+        optimizer="Muon",
+        device_draws=True,
+        cost="not run whole yet",
     )

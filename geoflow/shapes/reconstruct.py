@@ -122,7 +122,7 @@ def reconstruct(
     if category is not None:
         category = category_among(generator.categories, category)
     scan = points if isinstance(points, Scan) else read_scan(points, up)
-    noise, clouds = draw_noise(seed, 0, generator.grid_shape())[None], scan.points[None]
+    noise, clouds = draw_noise(seed, 0, generator.noise_shape())[None], scan.points[None]
     with single_threaded_torch():
         grid = generator.sdf(noise, [category], clouds=clouds, steps=steps, **options)[0]
         fine = isosurface.upsample_tricubic(grid.float().cpu().numpy(), resolution)

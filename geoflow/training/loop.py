@@ -19,7 +19,6 @@ from torch import Tensor
 
 from geoflow.data.source import Source
 from geoflow.files import write_atomically
-from geoflow.flow.condition import Condition
 from geoflow.render.tiles import join_tiles
 from geoflow.training.recipe import Recipe
 from geoflow.training.trainer import Trainer
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 RECIPE = "recipe.json"
 MEASURED = 2.0  # seconds of steps of each kind
-ALONE = 4096  # samples that are drawn where there are no categories: points of one surface
 
 Draw = Callable[[Trainer], bytes]
 """Draws samples of the averaged network to a PNG."""
@@ -258,20 +256,6 @@ def _loop(
 
 
 def draw_samples(trainer: Trainer) -> bytes:
-    """PNG of one sample a category at 1, 2 and 8 calls, sampled as the checkpoint will say."""
-    source, device = trainer.source, trainer.device
-    count = len(source.categories) or ALONE
-    generator = torch.Generator(device).manual_seed(0)
-    data, given = source.batch(count, torch.Generator().manual_seed(0))
-    cond = given if isinstance(given, Condition) else None
-    if cond is None and source.categories:
-        cond = Condition(torch.arange(count, device=device))
-    noise = torch.randn(data.shape, generator=generator, device=device)
-    tiles = []
-    for steps in (1, 2, 8):
-        with trainer.autocast():
-            samples = trainer.sampling.sample(
-                trainer.transport, trainer.ema, noise, steps, cond, cumulative=True
-            )
-        tiles.append(source.picture(samples, 128))
+    """PNG of the recipe's samples, a row each."""
+    tiles = [trainer.source.picture(row, 128) for row in trainer.recipe.samples(trainer)]
     return join_tiles(np.concatenate(tiles), len(tiles[0]))

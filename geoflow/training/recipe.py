@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from itertools import accumulate
 from typing import Any, NamedTuple, get_type_hints
 
+from torch import Tensor
+
 from geoflow.checks import ArgumentError, at_least, one_of
 from geoflow.data.source import Source
 from geoflow.flow.objective import Loss, TimeSampling
@@ -77,6 +79,7 @@ class Recipe:
         times, loss: see geoflow.flow.objective. The times of r = t hold for the whole run.
         targets: what r > t learns from, see geoflow.flow.targets.
         lead, mean_last: of few calls, see geoflow.flow.sampling.
+        optimizer: "AdamW", or "Muon" for the matrices of transformer blocks and AdamW for the rest.
         device_draws: draw times and data by the device's generator: no step waits for a copy.
         needs: what --init must name, where the recipe continues another one; else empty.
         options: further ones of the command that made the score.
@@ -96,10 +99,11 @@ class Recipe:
     label_drop: float = 0.1
     ema: float = 0.9995
     times: TimeSampling = field(default_factory=TimeSampling)
-    loss: Loss = field(default_factory=Loss)
+    loss: Any = field(default_factory=Loss)
     targets: Targets = field(default_factory=Residual)
     lead: float = 0.0
     mean_last: bool = False
+    optimizer: str = "AdamW"
     device_draws: bool = False
     needs: str = ""
     options: str = ""
@@ -117,6 +121,14 @@ class Recipe:
     def command(self) -> str:
         """What trains it."""
         return f"geoflow train {self.name} --data DATA --out RUN {self.options}".rstrip()
+
+    def losses(self, run: Any, cumulative: bool) -> tuple[Tensor, Tensor]:
+        """Scalar to differentiate and (B,) errors of a step of a `geoflow.training.Trainer`."""
+        return run.flow_losses(cumulative)
+
+    def samples(self, run: Any) -> list[Tensor]:
+        """What a picture of its progress shows, row by row, as its source draws them."""
+        return run.flow_samples()
 
     @property
     def steps(self) -> int:

@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from geoflow.checks import at_least
+from geoflow.checks import at_least, one_of
 from geoflow.data.source import Source
 from geoflow.files import write_atomically
 from geoflow.flow.condition import Condition
@@ -29,12 +29,15 @@ from geoflow.flow.transport import get_transport
 from geoflow.model.checkpoint import save_checkpoint
 from geoflow.model.sampling import SamplingSettings
 from geoflow.networks import build_network
+from geoflow.networks.layers import CrossAttention, SelfAttention, SwiGLU
+from geoflow.training.muon import Muon
 from geoflow.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 STATE = "state.safetensors"
+ALONE = 4096  # samples that are drawn where there are no categories: points of one surface
 
 
 def start_processes(device: torch.device) -> Accelerator:
@@ -67,13 +70,7 @@ class Trainer:
         self.net = build_network(recipe.network, **arguments).to(self.device)
         self.ema = build_network(recipe.network, **arguments).to(self.device).eval()
         self.ema.load_state_dict(self.net.state_dict())
-        self.optimizer = torch.optim.AdamW(
-            self.net.parameters(),
-            lr=recipe.stages[0].learning_rate,
-            betas=(0.9, 0.99),
-            weight_decay=recipe.weight_decay,
-            fused=self.device.type == "cuda",
-        )
+        self.optimizers = optimizers(self.net, recipe, self.device)
         self.step, self.seconds = 0, 0.0
         self.call: Any = self.net
         self.average: Any = self.ema
@@ -84,7 +81,7 @@ class Trainer:
         self.copy = self.age = 0
         self.seed: int = seed * 1009 + accelerator.process_index
         self.times = recipe.times.from_noise, recipe.times.to_data
-        self.on_cpu, self.draws = torch.Generator(), torch.Generator()
+        self.on_cpu = self.on_device = self.draws = torch.Generator()
         self.pool: Paths | None = None
 
     @property
@@ -137,21 +134,17 @@ class Trainer:
     def train_step(self) -> Tensor:
         """One optimiser step; returns the detached mean error of this process."""
         r, both = self.recipe, self.recipe.place(self.step).cumulative
-        batch, target = self._batch(both), Residual()
-        if both:
-            self.copy, self.age = r.teacher_at(self.step)
-            if r.targets.teachers and (self.frozen is None or self.age == 0):
-                self.teach(self.ema.state_dict())
-            batch, target = r.targets.prepare(self, batch)
+        self._seed_draws()
         with self.autocast():
-            loss, error = r.loss(self.transport, self.call, batch, target)
+            loss, error = r.losses(self, both)
         loss.backward()
         self._average_gradients()
         nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate()
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.learning_rate()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         self.step += 1
         decay = (both and r.targets.cumulative_ema) or r.ema
         decay = min(decay, (1 + self.step) / (10 + self.step))
@@ -161,20 +154,36 @@ class Trainer:
             )
         return error.mean()
 
-    def _batch(self, both: bool) -> Batch:
-        """The batch of this step; all of it depends on (seed, step, process) alone."""
-        r = self.recipe
+    def _seed_draws(self) -> None:
+        """All that is drawn in this step depends on (seed, step, process) alone."""
         numbers = [self.run_seed, self.step, self.accelerator.process_index]
         cpu, device = np.random.SeedSequence(numbers).generate_state(2, np.uint64)
         self.on_cpu = torch.Generator().manual_seed(int(cpu) >> 1)
-        on_device = torch.Generator(self.device).manual_seed(int(device) >> 1)
-        self.draws = on_device if r.device_draws else self.on_cpu
-        size = max(1, r.batch // self.accelerator.num_processes)
+        self.on_device = torch.Generator(self.device).manual_seed(int(device) >> 1)
+        self.draws = self.on_device if self.recipe.device_draws else self.on_cpu
+
+    @property
+    def share(self) -> int:
+        """Samples a step of this process."""
+        return max(1, self.recipe.batch // self.accelerator.num_processes)
+
+    def flow_losses(self, both: bool) -> tuple[Tensor, Tensor]:
+        """Loss and errors of a map, at r = t or of `both` kinds."""
+        r, batch, target = self.recipe, self._batch(both), Residual()
+        if both:
+            self.copy, self.age = r.teacher_at(self.step)
+            if r.targets.teachers and (self.frozen is None or self.age == 0):
+                self.teach(self.ema.state_dict())
+            batch, target = r.targets.prepare(self, batch)
+        return r.loss(self.transport, self.call, batch, target)
+
+    def _batch(self, both: bool) -> Batch:
+        r, size = self.recipe, self.share
         data, given = self.source.batch(size, self.draws)
         times = r.times if both else replace(r.times, cumulative=0.0)
         tau_t, tau_r, k = times.draw(size, self.transport.start, self.draws)
         cond = None if given is None else self._hide_labels(given, size, self.draws)
-        eps = torch.randn(data.shape, generator=on_device, device=self.device)
+        eps = torch.randn(data.shape, generator=self.on_device, device=self.device)
         return Batch(data, eps, tau_t.to(self.device), tau_r.to(self.device), k, cond)
 
     def _hide_labels(
@@ -201,6 +210,22 @@ class Trainer:
         assert isinstance(reduced, Tensor)
         return reduced
 
+    def flow_samples(self) -> list[Tensor]:
+        """A sample a category at 1, 2 and 8 calls, sampled as the checkpoint will say."""
+        source, device = self.source, self.device
+        count = len(source.categories) or ALONE
+        generator = torch.Generator(device).manual_seed(0)
+        data, given = source.batch(count, torch.Generator().manual_seed(0))
+        cond = given if isinstance(given, Condition) else None
+        if cond is None and source.categories:
+            cond = Condition(torch.arange(count, device=device))
+        noise = torch.randn(data.shape, generator=generator, device=device)
+        with self.autocast():
+            return [
+                self.sampling.sample(self.transport, self.ema, noise, steps, cond, cumulative=True)
+                for steps in (1, 2, 8)
+            ]
+
     # -- files ------------------------------------------------------------------------------
 
     def _tensors(self) -> dict[str, Tensor]:
@@ -208,8 +233,9 @@ class Trainer:
         tensors |= {f"ema.{n}": p for n, p in self.ema.state_dict().items()}
         if self.frozen is not None:
             tensors |= {f"teacher.{n}": p for n, p in self.frozen.state_dict().items()}
-        for i, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"adam.{i}.{n}": v for n, v in state.items()}
+        for k, optimizer in enumerate(self.optimizers):
+            for i, state in optimizer.state_dict()["state"].items():
+                tensors |= {f"optimizer{k}.{i}.{n}": v for n, v in state.items()}
         return {n: v.detach().contiguous() for n, v in tensors.items()}
 
     def _identity(self) -> dict[str, str]:
@@ -223,7 +249,8 @@ class Trainer:
             return
         meta = self._identity() | {"step": str(self.step), "seconds": str(self.seconds)}
         write_atomically(run / STATE, save(self._tensors(), metadata=meta))
-        save_checkpoint(run / "checkpoint", self.config(), self.ema.state_dict())
+        weights = self.ema.state_dict() | self.source.weights()
+        save_checkpoint(run / "checkpoint", self.config(), weights)
 
     def config(self) -> dict[str, Any]:
         """What a checkpoint of this run says of itself."""
@@ -261,12 +288,13 @@ class Trainer:
         self.ema.load_state_dict(parts["ema"])
         if "teacher" in parts:
             self.teach(parts["teacher"])
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, value in parts["adam"].items():
-            index, key = name.split(".")
-            state.setdefault(int(index), {})[key] = value.cpu() if value.dim() == 0 else value
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        for k, optimizer in enumerate(self.optimizers):
+            state: dict[int, dict[str, Tensor]] = {}
+            for name, value in parts[f"optimizer{k}"].items():
+                index, key = name.split(".")
+                state.setdefault(int(index), {})[key] = value.cpu() if value.dim() == 0 else value
+            groups = optimizer.state_dict()["param_groups"]
+            optimizer.load_state_dict({"state": state, "param_groups": groups})
         self.step, self.seconds = int(meta["step"]), float(meta["seconds"])
 
     def warm_start(self, config: dict[str, Any], weights: dict[str, Tensor]) -> None:
@@ -281,6 +309,7 @@ class Trainer:
                 f"--init must be of the transport {self.recipe.transport} "
                 f"{self.recipe.transport_arguments}; it is of {given}"
             )
+        weights = {n: w for n, w in weights.items() if n not in self.source.weights()}
         try:
             missing, unexpected = self.net.load_state_dict(weights, strict=False)
         except RuntimeError as error:
@@ -292,6 +321,31 @@ class Trainer:
         if self.main and missing:
             print(f"starting afresh: {', '.join(missing)}", file=sys.stderr)
         self.ema.load_state_dict(self.net.state_dict())
+
+
+def optimizers(net: nn.Module, recipe: Recipe, device: torch.device) -> list[torch.optim.Optimizer]:
+    """What the recipe names: AdamW for all, or Muon for the matrices of blocks [Jordan 2024]."""
+    one_of("optimizer", recipe.optimizer, ("AdamW", "Muon"))
+    within = (SelfAttention, CrossAttention, SwiGLU)
+    inner = {
+        id(layer.weight)
+        for part in net.modules()
+        if isinstance(part, within) and recipe.optimizer == "Muon"
+        for layer in part.children()
+        if isinstance(layer, nn.Linear)
+    }
+    parameters = [*net.parameters()]
+    rate, decay = recipe.stages[0].learning_rate, recipe.weight_decay
+    adam = torch.optim.AdamW(
+        [p for p in parameters if id(p) not in inner],
+        lr=rate,
+        betas=(0.9, 0.99),
+        weight_decay=decay,
+        fused=device.type == "cuda",
+    )
+    if not inner:
+        return [adam]
+    return [adam, Muon([p for p in parameters if id(p) in inner], rate, decay)]
 
 
 def _read_state(

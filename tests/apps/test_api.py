@@ -34,7 +34,7 @@ def load(path):
 def expected(tiny, category, noise, steps=2, resolution=64):
     """The same shape by the library alone."""
     generator = load_generator(tiny, "cpu")
-    grid = generator.sdf(noise.draw(generator.grid_shape())[None], [category], steps=steps)[0]
+    grid = generator.sdf(noise.draw(generator.noise_shape())[None], [category], steps=steps)[0]
     return generator.mesh(grid, category, resolution)
 
 

@@ -14,6 +14,8 @@ PARAMETERS = {
     "objects-sdf": 13_885_824,
     "objects-sdf-tiny": 344_704,
     "objects-surface": 15_140_800,
+    "objects-latents": 14_495_328,
+    "shape-autoencoder": 23_402_016,
     "objects-points": 4_551_939,
     "characters-joints": 3_723_477,
     "shape-distribution": 5_211_398,

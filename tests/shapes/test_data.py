@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from geoflow.shapes.data import ScanSource
+from geoflow.shapes.scans import Scans
 
 N, P = 6, 300
 
@@ -29,13 +30,16 @@ def draw(source: ScanSource, seed: int = 0, size: int = 64):
 def test_shapes_and_repetition(source):
     grids, cond = draw(source)
     assert grids.shape == (64, 4, 4, 4)
-    assert cond.context.shape == (64, source.size, 3) and cond.context_mask.shape == (64, 1024)
+    assert cond.context.shape == (64, source.scans.size, 3) and cond.context_mask.shape == (
+        64,
+        1024,
+    )
     counts = [len(c.unique(dim=0)) for c in cond.context]
-    assert min(counts) >= source.fewest and max(counts) <= P and max(counts) > 2 * min(counts)
+    assert min(counts) >= source.scans.fewest and max(counts) <= P and max(counts) > 2 * min(counts)
 
 
 def test_the_cloud_is_of_the_grids_shape(source, monkeypatch):
-    monkeypatch.setattr(ScanSource, "noisy", 0.0)
+    monkeypatch.setattr(Scans, "noisy", 0.0)
     grids, cond = draw(source)
     which = (cond.context[..., 0].mean(1) * 10).round().long()
     own = source.standardise(source.values.float() / 127)
@@ -56,8 +60,8 @@ def test_some_are_given_some_labelled_some_torn(source):
 
 
 def test_a_hole_is_a_ball(source, monkeypatch):
-    monkeypatch.setattr(ScanSource, "torn", 1.0)
-    monkeypatch.setattr(ScanSource, "noisy", 0.0)
+    monkeypatch.setattr(Scans, "torn", 1.0)
+    monkeypatch.setattr(Scans, "noisy", 0.0)
     _, cond = draw(source)
     torn = cond.context_mask.any(1) & ~cond.context_mask.all(1)
     assert torn.sum() > 10
@@ -69,11 +73,11 @@ def test_a_hole_is_a_ball(source, monkeypatch):
 
 
 def test_noise_has_its_size_and_repeats_keep_it(source, monkeypatch):
-    monkeypatch.setattr(ScanSource, "noisy", 1.0)
+    monkeypatch.setattr(Scans, "noisy", 1.0)
     _, cond = draw(source, size=200)
     off = cond.context[..., 0] * 10
     spread = (off - off.round()).abs()
-    assert 0.001 < cond.context[..., 0].std(1).mean() < source.noise
+    assert 0.001 < cond.context[..., 0].std(1).mean() < source.scans.noise
     assert spread.max() <= 0.5
     assert max(len(c.unique(dim=0)) for c in cond.context) <= P
 

@@ -106,7 +106,7 @@ class Studio:
             make = partial(self._clouds.sdf, noise.draw(self._clouds.cloud_shape())[None])
         begin = time.perf_counter()
         grid = make(
-            noise.draw(self.generator.grid_shape())[None],
+            noise.draw(self.generator.noise_shape())[None],
             [category],
             steps=settings.steps,
             guidance=settings.guidance,
