@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
@@ -195,7 +195,7 @@ class LatentData(ClassData):
     truncation: Positive
     mean: list[Number]
     std: list[Positive]
-    decoder: dict[str, Any]
+    decoder: dict[str, Annotated[int, Field(ge=1, le=MOST)]]
 
 
 class LatentGenerator(ObjectGenerator):
@@ -216,18 +216,19 @@ class LatentGenerator(ObjectGenerator):
         self.data = read_part(config, "data", LatentData)
         self.metres, self.resolution = self.data.longest, self.data.decoder.get("resolution", 128)
         check_argument(config, "categories", len(self.metres))
+        check_argument(config, "side", self.resolution // self.data.decoder.get("patch", 16))
         for name in ("mean", "std"):
-            must(
-                len(getattr(self.data, name)) == read_network(config).arguments.get("channels"),
-                f"data.{name}",
-                "a number for each of network.arguments.channels",
+            numbers, count = (
                 getattr(self.data, name),
+                read_network(config).arguments.get("channels"),
             )
+            what = "a number for each of network.arguments.channels"
+            must(len(numbers) == count, f"data.{name}", what, numbers)
 
     def noise_shape(self) -> tuple[int, ...]:
         """Of one noise, (tokens, channels)."""
-        arguments = read_network(self.config).arguments
-        return arguments["side"] ** 3, arguments["channels"]
+        sizes: Any = self.net.sizes
+        return sizes.side**3, sizes.channels
 
     def decode(self, samples: Tensor, resolution: int = 128) -> Tensor:
         mean, std = (torch.tensor(v, device=self.device) for v in (self.data.mean, self.data.std))

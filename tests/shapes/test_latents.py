@@ -166,3 +166,13 @@ def test_what_is_missing_is_one_line(folder, flow, tmp_path):
     save_checkpoint(tmp_path / "short", json.loads(json.dumps(config)), weights)
     with pytest.raises(ValueError, match=r"data\.mean must be a number for each"):
         load_generator(tmp_path / "short", "cpu")
+    config, weights, _ = load_checkpoint(flow[0] / "checkpoint")
+    config["data"]["decoder"]["resolution"] = 64
+    save_checkpoint(tmp_path / "other", config, weights)
+    with pytest.raises(ValueError, match=r"network\.arguments\.side"):
+        load_generator(tmp_path / "other", "cpu")
+    for wrong in (0, "16", None):
+        config["data"]["decoder"]["patch"] = wrong
+        save_checkpoint(tmp_path / "wrong", config, weights)
+        with pytest.raises(ValueError, match=r"data\.decoder\.patch must be"):
+            load_generator(tmp_path / "wrong", "cpu")
