@@ -92,7 +92,7 @@ def read_user_cloud(
 def _in_child(what: str, path: PathLike, seconds: float, megabytes: int, memory_gb: float) -> Any:
     """The arrays that a child read, as np.load gives them."""
     path = pathlib.Path(path).absolute()
-    if not path.is_file():
+    if len(path.name) > 255 or not path.is_file():
         raise ValueError(f"{path.name!r} must be an existing file; it is not; send it again")
     size = path.stat().st_size
     if size > megabytes << 20:

@@ -33,7 +33,8 @@ def quantise(weights: Weights, dtype: str) -> Weights:
     """Name -> tensor as it is stored: one of DTYPES, vectors float32 under "int8".
 
     An int8 matrix has a companion `name.scale` (rows,), one scale an output channel. Raises
-    ValueError where the dtype is unknown, or a weight has the name of another one's companion.
+    ValueError where the dtype is unknown, a weight is too large for it, or one has the name of
+    another one's companion.
     """
     one_of("dtype", dtype, DTYPES)
     stored: dict[str, Tensor] = {}
@@ -50,6 +51,10 @@ def quantise(weights: Weights, dtype: str) -> Weights:
             stored[name], stored[f"{name}.scale"] = rows.to(torch.int8).view(value.shape), scale
         else:
             stored[name] = value.half() if dtype == "float16" else value
+            if value.isfinite().all() > stored[name].isfinite().all():
+                raise ValueError(
+                    f"{name} must fit {dtype}; its largest value does not; use float32"
+                )
     return stored
 
 

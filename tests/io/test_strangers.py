@@ -187,6 +187,11 @@ def wait_for(what):
     return found
 
 
+def test_a_name_too_long_is_one_line(tmp_path):
+    with pytest.raises(ValueError, match="must be an existing file; it is not"):
+        read_user_mesh(tmp_path / (300 * "a" + ".obj"))
+
+
 @forks
 def test_what_ends_one_reading_ends_no_other(tmp_path):
     """The reader of a file is killed, then the fork server; the next file is read."""

@@ -142,6 +142,14 @@ def test_int8_scales_may_lie_in_another_shard(tmp_path, monkeypatch):
     assert (back["linear.weight"] - make_weights()["linear.weight"]).abs().max() < 0.2
 
 
+def test_weights_too_large_for_float16_are_refused(tmp_path):
+    weights = make_weights() | {"linear.bias": torch.tensor([1e6])}
+    with pytest.raises(ValueError, match=r"linear\.bias must fit float16; .* use float32"):
+        save_checkpoint(tmp_path, CONFIG, weights)
+    save_checkpoint(tmp_path, CONFIG, weights, "float32")
+    assert load_checkpoint(tmp_path)[1]["linear.bias"].item() == 1e6
+
+
 def test_other_peoples_shards_stay(tmp_path):
     theirs = tmp_path / "model-00001-of-00002.safetensors"
     theirs.write_bytes(b"mine")
