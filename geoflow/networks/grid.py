@@ -51,20 +51,26 @@ def from_overlapping_patches(tokens: Tensor, patch: int, overlap: int) -> Tensor
 
 
 @dataclass(frozen=True)
-class GridSizes:
+class TokenSizes:
+    """Arguments of every `TokenTransformer`."""
+
+    width: int = 320  # of the tokens
+    depth: int = 10  # blocks
+    hidden: int = 832  # feed-forward width
+    categories: int = 0  # number of labels; label `categories` means none
+    context_width: int | None = None  # of the condition sequence, or None for a network without
+    context_every: int = 2  # cross-attention in every such block
+    cloud: bool = False  # the sequence is a cloud, (B, L, 3) in [-1, 1]^3; `context_width` is width
+
+
+@dataclass(frozen=True)
+class GridSizes(TokenSizes):
     """Arguments of `GridTransformer`; raises ValueError where patch or overlap do not fit."""
 
     resolution: int = 64  # R, cells a side
     patch: int = 8  # side of a patch; R must be a multiple of it
     overlap: int = 2  # cells that an output patch reaches into each neighbour, at most half of it
-    width: int = 320  # of the tokens
-    depth: int = 10  # blocks
-    hidden: int = 832  # feed-forward width
     bottleneck: int = 128  # rank of the patch embedding
-    categories: int = 0  # number of labels; label `categories` means none
-    context_width: int | None = None  # of the condition sequence, or None for a network without
-    context_every: int = 2  # cross-attention in every such block
-    cloud: bool = False  # the sequence is a cloud, (B, L, 3) in [-1, 1]^3; `context_width` is width
 
     def __post_init__(self) -> None:
         if self.resolution % self.patch:
@@ -83,15 +89,16 @@ class TokenTransformer(Conditioned):
     """Tokens on a lattice over the cube, told times, a label, and a cloud or a sequence.
 
     Args:
-        sizes: width, depth, hidden, categories, context_width, context_every and cloud.
+        sizes: see `TokenSizes`.
         side: tokens along an axis.
         embed: what a token holds -> width.
         outputs: numbers that a token gives.
     """
 
-    def __init__(self, sizes: Any, side: int, embed: nn.Module, outputs: int) -> None:
+    def __init__(self, sizes: TokenSizes, side: int, embed: nn.Module, outputs: int) -> None:
         super().__init__()
-        s = self.sizes = sizes
+        s = sizes
+        self.sizes: Any = sizes
         width = s.width
         self.cloud = CloudEncoder(width, side) if s.cloud else None
         context = width if s.cloud else s.context_width
@@ -138,23 +145,11 @@ class GridTransformer(TokenTransformer):
 
 
 @dataclass(frozen=True)
-class LatentSizes:
-    """Arguments of `LatentTransformer`; see `GridSizes` for those not listed.
+class LatentSizes(TokenSizes):
+    """Arguments of `LatentTransformer`."""
 
-    Attributes:
-        side: tokens along an axis of the cube.
-        channels: numbers of a token.
-    """
-
-    side: int = 8
-    channels: int = 32
-    width: int = 320
-    depth: int = 10
-    hidden: int = 832
-    categories: int = 0
-    context_width: int | None = None
-    context_every: int = 2
-    cloud: bool = False
+    side: int = 8  # tokens along an axis of the cube
+    channels: int = 32  # numbers of a token
 
 
 class LatentTransformer(TokenTransformer):
