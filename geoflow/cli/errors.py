@@ -80,6 +80,12 @@ def note(message: str) -> None:
     print(f"geoflow: {message}", file=sys.stderr)
 
 
+def check_apart(out: Path, source: Path, what: str) -> None:
+    """Raises ArgumentError where a file would be written over what it is made of, by any name."""
+    if out.exists() and source.exists() and out.samefile(source):
+        raise ArgumentError(f"--out must not be the {what} itself; got {out}; name another file")
+
+
 def check_output(
     path: Path | None, endings: Sequence[str], overwrite: bool, name: str = "--out", of: str = ""
 ) -> None:

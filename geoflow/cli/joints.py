@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from geoflow.checks import ArgumentError
 from geoflow.cli.choices import Checkpoint, Device, Overwrite, Steps, Up, Where
-from geoflow.cli.errors import check_output, note
+from geoflow.cli.errors import check_apart, check_output, note
 from geoflow.cli.options import argument, command, option
 
 
@@ -61,8 +60,7 @@ def joints(o: Options) -> None:
     wanted = list(SUFFIXES.values()) if o.format is None else [SUFFIXES[o.format]]
     check_output(o.out, wanted, o.overwrite, of=f" for {o.format.value}" if o.format else "")
     check_output(o.render, [".png"], o.overwrite, "--render")
-    if o.out.exists() and o.out.samefile(o.mesh):
-        raise ArgumentError(f"--out must not be the mesh itself; got {o.out}; name another file")
+    check_apart(o.out, o.mesh, "mesh")
     from geoflow.io.meshes import read_mesh
     from geoflow.joints import rig_mesh, write_rig
     from geoflow.pretrained import load_joint_predictor

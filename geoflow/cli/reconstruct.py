@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from geoflow.checks import ArgumentError
 from geoflow.cli.choices import Checkpoint, Device, Overwrite, Resolution, Steps, Up, Where
-from geoflow.cli.errors import check_output, note
+from geoflow.cli.errors import check_apart, check_output, note
 from geoflow.cli.options import argument, command, option
 from geoflow.cli.progress import progress_bar
 from geoflow.files import check_target
@@ -91,8 +91,7 @@ def _check(o: Options) -> None:
         raise ArgumentError(f"--out must end in one of {' '.join(WRITTEN)}; got {o.out}")
     if not o.cloud.is_file():
         raise ValueError(f"the cloud {str(o.cloud)!r} must be an existing file; it is not")
-    if o.out.exists() and o.out.samefile(o.cloud):
-        raise ArgumentError(f"--out must not be the cloud itself; got {o.out}; name another file")
+    check_apart(o.out, o.cloud, "cloud")
     check_target(o.out, overwrite=o.overwrite)
     check_output(o.render, [".png"], o.overwrite, "--render")
     if o.up is not None and o.cloud.suffix.lower() in Z_UP:
