@@ -309,7 +309,8 @@ class Trainer:
                 f"--init must be of the transport {self.recipe.transport} "
                 f"{self.recipe.transport_arguments}; it is of {given}"
             )
-        weights = {n: w for n, w in weights.items() if n not in self.source.weights()}
+        other = self.source.weights().keys()
+        weights = {n: w for n, w in weights.items() if n not in other}
         try:
             missing, unexpected = self.net.load_state_dict(weights, strict=False)
         except RuntimeError as error:
